@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Targets for people; Kbuild describes the module. 'make help' lists them.
+
+# 'make -C KDIR M=...' must find Kbuild's obj-m there, not these targets.
+ifeq ($(KERNELRELEASE),)
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+prefix ?= /usr/local
+O ?= $(CURDIR)/build/user
+VM := tools/testing/vm
+
+# Quiet unless V=1: show the commands of sub-makes only on request.
+V ?= 0
+ifneq ($(V),1)
+MAKEFLAGS += --no-print-directory
+Q := @
+endif
+
+export V
+
+.DEFAULT_GOAL := modules
+
+##@ Build
+modules: ## build kvmx.ko for KDIR (default: the running kernel)
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+tools: ## build libkvmx, kvmxctl, kvmx-vmm and the tests into build/user
+	$(Q)$(MAKE) -C tools O=$(O)
+
+install: tools ## install the module, UAPI header, library and tools (DESTDIR=, prefix=)
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(Q)install -D -m 644 include/uapi/linux/kvmx.h \
+		$(DESTDIR)$(prefix)/include/linux/kvmx.h
+	$(Q)$(MAKE) -C tools O=$(O) DESTDIR=$(DESTDIR) prefix=$(prefix) install
+
+clean: ## remove what was built; host kernels stay (rm -r build for those)
+	$(Q)rm -rf build/ko build/user build/vm build/bench build/trixie/ko
+	$(Q)$(MAKE) -C tools O=$(O) clean
+	$(Q)rm -f *.o *.ko *.mod *.mod.c .*.cmd Module.symvers modules.order
+	$(Q)find kvmx -name '*.o' -delete -o -name '.*.cmd' -delete
+
+##@ Test (KERNEL=6.1, 6.12 or 7.3)
+setup: ## get packages and host kernels; does only what is missing
+	$(Q)$(VM)/setup.sh $(KERNEL)
+
+demo: tools ## move a running Linux guest from one VMM to another (default KERNEL=6.1)
+	$(Q)$(VM)/demo.sh $(KERNEL)
+
+check: ## run all tests on all host kernels, or on KERNEL
+	$(Q)$(VM)/check.sh $(KERNEL)
+
+bench: ## measure against what a user would pick instead (default KERNEL=6.1)
+	$(Q)$(VM)/bench.sh $(KERNEL)
+
+lint: ## run the checkers over the tree: no finding is allowed
+	$(Q)tools/testing/lint/lint.sh
+
+shell: ## open a shell in a test machine with everything loaded (default KERNEL=6.1)
+	$(Q)$(VM)/shell.sh $(KERNEL)
+
+help: ## show this
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: modules tools install clean setup demo check bench lint shell help
+
+endif

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What all scripts of the test bed share. Sourced, never run.
+
+VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+TOP=$(cd "$VM_DIR/../../.." && pwd)
+BUILD=$TOP/build
+KERNELS=$BUILD/kernels
+export VM_DIR TOP BUILD KERNELS
+
+say()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die()
+{
+	say "$*"
+	exit 1
+}
+
+# Lists are read by people too: strip comments and empty lines.
+read_list()
+{
+	sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$1"
+}
+
+kernel_names()
+{
+	read_list "$VM_DIR/kernels.list" | awk '{ print $1 }'
+}
+
+# kernel_field NAME COLUMN
+kernel_field()
+{
+	read_list "$VM_DIR/kernels.list" | awk -v k="$1" -v c="$2" '$1 == k { print $c }'
+}
+
+kernel_known()
+{
+	[ -n "$(kernel_field "$1" 1)" ]
+}
+
+# Run a command inside a root of another release. objtool reads /proc, hence the
+# namespaces; without root rights a user namespace lets us chroot, if the kernel does.
+in_root()
+{
+	local root=$1 user=()
+
+	shift
+	[ "$(id -u)" = 0 ] || user=(--map-root-user)
+	unshare "${user[@]}" --mount --pid --fork --kill-child --mount-proc="$root/proc" \
+		chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
