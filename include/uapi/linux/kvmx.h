@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * kvmx: services for KVM hosts. See Documentation/kvmx.rst.
+ */
+#ifndef _UAPI_LINUX_KVMX_H
+#define _UAPI_LINUX_KVMX_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: General rules
+ *
+ * There are three kinds of file descriptors: the system (/dev/kvmx), a VM (KVMX_VM_OPEN) and a
+ * tracker (KVMX_TRACKER_CREATE). Closing one undoes what it stood for.
+ *
+ * Every argument struct starts with __u32 size, set by the caller to the size it was compiled
+ * with, and __u32 flags. A shorter struct than the first version's is refused; a longer one is
+ * accepted if all bytes that this kernel does not know are zero. The ioctl number never changes.
+ *
+ * All gfn and page counts are in units of 4096 bytes, all times in nanoseconds of CLOCK_MONOTONIC,
+ * all rates in bytes per second. "Address space" is KVM's (0, or 1 for SMM).
+ *
+ * Errors common to all ioctls:
+ *
+ * ========== ===================================================================================
+ * EINVAL     size below the first version's; a value out of its documented range
+ * E2BIG      size above PAGE_SIZE, or an unknown tail of the struct is not zero
+ * EOPNOTSUPP an unknown flag, or a reserved field that is not zero: a later kvmx may know it;
+ *            or a service that this kernel or this VM cannot give
+ * EFAULT     a pointer cannot be read or written; nothing has changed
+ * ENODEV     the VM is dead: its address space is gone
+ * EXDEV      the call must be made by a thread of the process that created the VM
+ * EINTR      a fatal signal came while waiting
+ * ENOTTY     the number is not an ioctl of this kind of file descriptor
+ * ENOMEM     no memory; nothing has changed
+ * ========== ===================================================================================
+ */
+
+#define KVMX_TYPE		0xBC
+
+/* on the system fd */
+#define KVMX_INFO		_IO(KVMX_TYPE, 0x00)
+#define KVMX_FEATURE		_IO(KVMX_TYPE, 0x01)
+#define KVMX_VM_OPEN		_IO(KVMX_TYPE, 0x02)
+/* on the system fd, a VM fd or a tracker fd */
+#define KVMX_PREDICT		_IO(KVMX_TYPE, 0x03)
+/* on a VM fd */
+#define KVMX_VM_INFO		_IO(KVMX_TYPE, 0x10)
+#define KVMX_VM_SLOTS		_IO(KVMX_TYPE, 0x11)
+#define KVMX_VM_MARK		_IO(KVMX_TYPE, 0x12)
+#define KVMX_VM_SAMPLE		_IO(KVMX_TYPE, 0x13)
+#define KVMX_VM_STATS		_IO(KVMX_TYPE, 0x14)
+#define KVMX_TRACKER_CREATE	_IO(KVMX_TYPE, 0x15)
+/* on a tracker fd */
+#define KVMX_HARVEST		_IO(KVMX_TYPE, 0x20)
+#define KVMX_RESTORE		_IO(KVMX_TYPE, 0x21)
+#define KVMX_TRACKER_STATS	_IO(KVMX_TYPE, 0x22)
+#define KVMX_TRACKER_CURVE	_IO(KVMX_TYPE, 0x23)
+
+#define KVMX_UUID_LEN		16
+#define KVMX_LABEL_LEN		32	/* with the terminating NUL */
+#define KVMX_MAX_RUNS		65536	/* in one HARVEST, RESTORE or MARK */
+#define KVMX_MAX_TRACKERS	8	/* of one VM */
+#define KVMX_MAX_SAMPLES	65536
+#define KVMX_MAX_POINTS		32	/* of a dirty curve */
+#define KVMX_MAX_SAMPLE_NS	10000000000ULL
+
+/* struct kvmx_info.features, and the numbers KVMX_FEATURE takes are these bits' positions */
+#define KVMX_FEAT_TRACKER	0	/* value: KVMX_MAX_TRACKERS */
+#define KVMX_FEAT_BITMAP	1	/* value: 1 */
+#define KVMX_FEAT_RING		2	/* value: KVM's largest ring in bytes */
+#define KVMX_FEAT_ABSENT	3	/* value: 1 */
+#define KVMX_FEAT_SAMPLE	4	/* value: KVMX_MAX_SAMPLES */
+#define KVMX_FEAT_PREDICT	5	/* value: KVMX_MAX_POINTS */
+#define KVMX_FEAT_EVENT		6	/* value: sizeof(struct kvmx_event) */
+#define KVMX_FEAT_NR		7
+
+/**
+ * struct kvmx_info - KVMX_INFO: what this kvmx can do
+ * @size: sizeof(struct kvmx_info)
+ * @flags: must be 0
+ * @features: out: a bit for each KVMX_FEAT_* that this kvmx offers on this host
+ * @max_runs: out: most runs in one HARVEST, RESTORE or MARK
+ * @max_trackers: out: most trackers of one VM at a time
+ * @max_samples: out: most pages that one VM_SAMPLE can watch
+ * @max_points: out: most points of a dirty curve
+ */
+struct kvmx_info {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 features;
+	__u32 max_runs;
+	__u32 max_trackers;
+	__u32 max_samples;
+	__u32 max_points;
+};
+
+/**
+ * struct kvmx_feature - KVMX_FEATURE: ask about one feature
+ * @size: sizeof(struct kvmx_feature)
+ * @flags: must be 0
+ * @feature: KVMX_FEAT_*
+ * @__reserved: must be 0
+ * @value: out: 0 if this host does not offer it, else the value documented beside the number
+ *
+ * Errors: EINVAL if @feature is no number that this kvmx knows.
+ */
+struct kvmx_feature {
+	__u32 size;
+	__u32 flags;
+	__u32 feature;
+	__u32 __reserved;
+	__aligned_u64 value;
+};
+
+/**
+ * struct kvmx_vm_open - KVMX_VM_OPEN: a handle on a VM; returns a VM fd (O_CLOEXEC)
+ * @size: sizeof(struct kvmx_vm_open)
+ * @flags: must be 0
+ * @vm_fd: file descriptor of the VM, as KVM_CREATE_VM gave it
+ * @__reserved: must be 0
+ * @uuid: UUID of the VM, or all zero for "leave it as it is"
+ * @label: name for people, NUL-terminated, printable ASCII, or empty for "leave it as it is"
+ *
+ * However many handles there are, they stand for one object per VM. Any process that holds the
+ * VM's fd may open it. UUID and label are given once, by a thread of the process that created
+ * the VM or by a caller with CAP_SYS_ADMIN.
+ *
+ * A handle keeps the VM alive as a duplicate of the VM's fd would, but not longer than the address
+ * space it was made in: when that goes, the handle is dead, poll(2) says POLLHUP, and every ioctl
+ * but VM_STATS gives ENODEV.
+ *
+ * Errors: EBADF if @vm_fd is not open, EINVAL if it is not a KVM VM or @label is not terminated
+ * or not printable, EPERM to give UUID or label without the right to, EEXIST if another UUID or
+ * label was given before, EMFILE.
+ */
+struct kvmx_vm_open {
+	__u32 size;
+	__u32 flags;
+	__s32 vm_fd;
+	__u32 __reserved;
+	__u8 uuid[KVMX_UUID_LEN];
+	char label[KVMX_LABEL_LEN];
+};
+
+#define KVMX_VM_LOGGING		(1U << 0)	/* kvmx has switched dirty logging on */
+#define KVMX_VM_LOGGED_BY_VMM	(1U << 1)	/* the VMM itself logs at least one memslot */
+#define KVMX_VM_RING		(1U << 2)	/* the VMM has enabled the dirty ring */
+#define KVMX_VM_SAMPLING	(1U << 3)	/* a VM_SAMPLE is under way */
+
+/**
+ * struct kvmx_vm_info - KVMX_VM_INFO: what a VM is and what happens to it
+ * @size: sizeof(struct kvmx_vm_info)
+ * @flags: must be 0
+ * @uuid: out: as given, or all zero
+ * @label: out: as given, or empty
+ * @state: out: KVMX_VM_* bits
+ * @nr_slots: out: memslots of user space, over all address spaces
+ * @nr_pages: out: pages in them
+ * @nr_vcpus: out: vCPUs created
+ * @nr_trackers: out: trackers open
+ * @nr_handles: out: VM fds open
+ * @ring_bytes: out: size of each vCPU's dirty ring in bytes, 0 without
+ * @generation: out: changes when a memslot is added, removed, moved or its flags change
+ */
+struct kvmx_vm_info {
+	__u32 size;
+	__u32 flags;
+	__u8 uuid[KVMX_UUID_LEN];
+	char label[KVMX_LABEL_LEN];
+	__u32 state;
+	__u32 nr_slots;
+	__aligned_u64 nr_pages;
+	__u32 nr_vcpus;
+	__u32 nr_trackers;
+	__u32 nr_handles;
+	__u32 ring_bytes;
+	__aligned_u64 generation;
+};
+
+#define KVMX_SLOT_READONLY	(1U << 0)	/* the guest cannot write; MARK is the only source */
+#define KVMX_SLOT_LOGGED	(1U << 1)	/* KVM logs it now */
+#define KVMX_SLOT_UNLOGGABLE	(1U << 2)	/* the guest can write and KVM cannot log it */
+
+/**
+ * struct kvmx_slot - a memslot
+ * @gfn: first guest frame
+ * @npages: pages
+ * @hva: where the VMM has mapped it, an address in the VMM's address space
+ * @slot: KVM's number: address space << 16 | id
+ * @flags: KVMX_SLOT_*
+ */
+struct kvmx_slot {
+	__aligned_u64 gfn;
+	__aligned_u64 npages;
+	__aligned_u64 hva;
+	__u32 slot;
+	__u32 flags;
+};
+
+/**
+ * struct kvmx_vm_slots - KVMX_VM_SLOTS: list the memslots by address space and gfn
+ * @size: sizeof(struct kvmx_vm_slots)
+ * @flags: must be 0
+ * @slots: user pointer to an array of struct kvmx_slot
+ * @nr_slots: in: room in @slots; out: how many memslots there are
+ * @slot_size: sizeof(struct kvmx_slot)
+ *
+ * Slots that KVM itself made for its own use are not listed.
+ *
+ * Errors: ENOSPC if @nr_slots was too small: it is updated, the array is not touched.
+ */
+struct kvmx_vm_slots {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 slots;
+	__u32 nr_slots;
+	__u32 slot_size;
+};
+
+/* struct kvmx_run.page_class */
+#define KVMX_CLASS_NORMAL	0	/* read the pages and send them */
+#define KVMX_CLASS_ABSENT	1	/* never populated or the zero page: they read as zeroes */
+#define KVMX_CLASS_READONLY	2	/* as NORMAL, in a read-only memslot */
+#define KVMX_CLASS_UNLOGGED	3	/* as NORMAL, in a memslot KVM cannot log: maybe written */
+
+/**
+ * struct kvmx_run - consecutive pages of one memslot
+ * @gfn: first guest frame
+ * @npages: pages, at least 1
+ * @slot: KVM's number: address space << 16 | id. RESTORE and MARK use the address space only
+ * @page_class: KVMX_CLASS_*; RESTORE and MARK ignore it
+ * @__reserved: out: 0; RESTORE and MARK want 0
+ */
+struct kvmx_run {
+	__aligned_u64 gfn;
+	__u32 npages;
+	__u32 slot;
+	__u32 page_class;
+	__u32 __reserved;
+};
+
+/**
+ * struct kvmx_vm_mark - KVMX_VM_MARK: the VMM has written to guest memory
+ * @size: sizeof(struct kvmx_vm_mark)
+ * @flags: must be 0
+ * @runs: user pointer to an array of struct kvmx_run
+ * @nr_runs: entries in @runs, 1 to KVMX_MAX_RUNS
+ * @run_size: sizeof(struct kvmx_run)
+ * @dropped: out: pages that lie in no memslot, and were ignored
+ *
+ * Makes the pages dirty for every tracker. Call it after the write. Without a tracker it is
+ * checked and does nothing. May be called by any process.
+ *
+ * Errors: EINVAL if a run is empty or wraps: then no page was marked.
+ */
+struct kvmx_vm_mark {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 runs;
+	__u32 nr_runs;
+	__u32 run_size;
+	__aligned_u64 dropped;
+};
+
+/**
+ * struct kvmx_point - a point of a dirty curve
+ * @time_ns: length of an interval
+ * @pages: different pages written in it
+ */
+struct kvmx_point {
+	__aligned_u64 time_ns;
+	__aligned_u64 pages;
+};
+
+/**
+ * struct kvmx_vm_sample - KVMX_VM_SAMPLE: measure the dirty curve without logging all memory
+ * @size: sizeof(struct kvmx_vm_sample)
+ * @flags: must be 0
+ * @nr_samples: pages to watch, 1 to KVMX_MAX_SAMPLES; out: pages watched, fewer in a small VM
+ * @nr_points: in: intervals to look at, 1 to KVMX_MAX_POINTS; out: points written
+ * @duration_ns: the longest interval, 1000000 to KVMX_MAX_SAMPLE_NS. Each earlier one is half the
+ *	next, but at least 1 ms
+ * @points: user pointer to an array of struct kvmx_point, shortest interval first
+ * @point_size: sizeof(struct kvmx_point)
+ * @__reserved: must be 0
+ * @total_pages: out: pages in the memslots that were sampled
+ * @err_permille: out: standard error of the worst point, in 1/1000 of @total_pages
+ *
+ * Switches dirty logging on with all pages marked dirty, unmarks @nr_samples random ones, looks
+ * at their marks after each interval, and switches logging off. Blocks for @duration_ns. The
+ * curve is kept for KVMX_PREDICT on this VM.
+ *
+ * The standard error of a fraction F estimated from K independent samples is sqrt(F(1-F)/K).
+ *
+ * Errors: EXDEV; EBUSY if a tracker or another VM_SAMPLE is active, or if the VMM itself logs;
+ * EOPNOTSUPP if the VMM has enabled the dirty ring; ENODATA if there is no memory to sample.
+ */
+struct kvmx_vm_sample {
+	__u32 size;
+	__u32 flags;
+	__u32 nr_samples;
+	__u32 nr_points;
+	__aligned_u64 duration_ns;
+	__aligned_u64 points;
+	__u32 point_size;
+	__u32 __reserved;
+	__aligned_u64 total_pages;
+	__aligned_u64 err_permille;
+};
+
+/**
+ * struct kvmx_vm_stats - KVMX_VM_STATS: counters of a VM object since it was first opened
+ * @size: sizeof(struct kvmx_vm_stats)
+ * @flags: must be 0
+ * @harvests: out: HARVEST calls that succeeded, PEEK not counted
+ * @collected_pages: out: dirty bits taken out of KVM's log or rings
+ * @clear_calls: out: KVM_CLEAR_DIRTY_LOG and KVM_RESET_DIRTY_RINGS issued
+ * @marked_pages: out: pages of KVMX_VM_MARK
+ * @slot_changes: out: memslots found new, moved, resized or gone under a tracker
+ * @log_disturbed: out: times a memslot's logging was found switched off by somebody else
+ * @samples: out: VM_SAMPLE calls that succeeded
+ * @predictions: out: PREDICT calls that succeeded on this VM or its trackers
+ * @bytes: out: kernel memory held for this VM and its trackers now
+ * @events_lost: out: events this fd did not read in time
+ *
+ * Works on a dead VM, too.
+ */
+struct kvmx_vm_stats {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 harvests;
+	__aligned_u64 collected_pages;
+	__aligned_u64 clear_calls;
+	__aligned_u64 marked_pages;
+	__aligned_u64 slot_changes;
+	__aligned_u64 log_disturbed;
+	__aligned_u64 samples;
+	__aligned_u64 predictions;
+	__aligned_u64 bytes;
+	__aligned_u64 events_lost;
+};
+
+#define KVMX_TRACKER_CLEAN	(1U << 0)
+
+/**
+ * struct kvmx_tracker_create - KVMX_TRACKER_CREATE: a consumer of dirty pages; returns its fd
+ * @size: sizeof(struct kvmx_tracker_create)
+ * @flags: KVMX_TRACKER_CLEAN: only what is written from now on is dirty. Without it every page
+ *	is dirty at first
+ *
+ * The first tracker switches dirty logging on for every memslot that KVM can log, the last one to
+ * go switches it off and puts KVM's settings back. Trackers do not see each other: each gets
+ * every dirty page.
+ *
+ * While a tracker is open the VMM must not use KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG,
+ * KVM_RESET_DIRTY_RINGS or KVM_MEM_LOG_DIRTY_PAGES itself, and it must serialize its changes of
+ * memslots against TRACKER_CREATE, HARVEST and closing a tracker.
+ *
+ * Errors: EXDEV; EBUSY if the VMM itself logs a memslot, or a VM_SAMPLE is under way; EMFILE;
+ * EUSERS if there are KVMX_MAX_TRACKERS.
+ */
+struct kvmx_tracker_create {
+	__u32 size;
+	__u32 flags;
+};
+
+#define KVMX_HARVEST_PEEK	(1U << 0)
+#define KVMX_HARVEST_COLLECT	(1U << 1)
+#define KVMX_HARVEST_ABSENT	(1U << 2)
+
+#define KVMX_HARVEST_MORE	(1U << 0)	/* call again with the cursor to go on */
+#define KVMX_HARVEST_UNLOGGED	(1U << 1)	/* there are memslots that KVM cannot log */
+#define KVMX_HARVEST_SLOTS	(1U << 2)	/* memslots changed since this tracker's last pass */
+
+/**
+ * struct kvmx_harvest - KVMX_HARVEST: take the dirty pages
+ * @size: sizeof(struct kvmx_harvest)
+ * @flags: KVMX_HARVEST_PEEK: look only, nothing is taken; any process may. KVMX_HARVEST_COLLECT:
+ *	move dirty bits from KVM into the trackers only: what a VMM does on
+ *	KVM_EXIT_DIRTY_RING_FULL; @nr_runs and @cursor must be 0. KVMX_HARVEST_ABSENT: find out
+ *	which pages are absent, by a walk of the VMM's page tables (private anonymous memory)
+ * @runs: user pointer to an array of struct kvmx_run
+ * @nr_runs: in: room in @runs, 1 to KVMX_MAX_RUNS; out: runs written
+ * @run_size: sizeof(struct kvmx_run)
+ * @cursor: in: 0 to begin a pass, or what the call before gave; out: where to go on, 0 at the
+ *	end of a pass
+ * @max_pages: stop after about this many pages (a run is not cut short of 64), 0 for no limit
+ * @nr_pages: out: pages in the runs
+ * @status: out: KVMX_HARVEST_MORE, _UNLOGGED, _SLOTS
+ * @__reserved: must be 0
+ *
+ * Runs come by address space and gfn, over all memslots. What was returned is taken: read the
+ * page *after* the call, and a write in between is seen by the next pass. A pass with a cursor
+ * may be given up at any time: what was not returned stays dirty.
+ *
+ * A run may be returned although its content did not change, never the reverse.
+ *
+ * Errors: EXDEV without PEEK; EFAULT: nothing is taken, even if some runs were written.
+ */
+struct kvmx_harvest {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 runs;
+	__u32 nr_runs;
+	__u32 run_size;
+	__aligned_u64 cursor;
+	__aligned_u64 max_pages;
+	__aligned_u64 nr_pages;
+	__u32 status;
+	__u32 __reserved;
+};
+
+/**
+ * struct kvmx_restore - KVMX_RESTORE: give back what a failed send did not deliver
+ * @size: sizeof(struct kvmx_restore)
+ * @flags: must be 0
+ * @runs: user pointer to an array of struct kvmx_run
+ * @nr_runs: entries in @runs, 1 to KVMX_MAX_RUNS
+ * @run_size: sizeof(struct kvmx_run)
+ * @dropped: out: pages that lie in no memslot any more, and were ignored
+ *
+ * Makes the pages dirty for this tracker alone. May be called by any process.
+ *
+ * Errors: EINVAL if a run is empty or wraps: then no page was restored.
+ */
+struct kvmx_restore {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 runs;
+	__u32 nr_runs;
+	__u32 run_size;
+	__aligned_u64 dropped;
+};
+
+#define KVMX_BACKEND_BITMAP	1
+#define KVMX_BACKEND_RING	2
+
+/**
+ * struct kvmx_tracker_stats - KVMX_TRACKER_STATS: counters of a tracker
+ * @size: sizeof(struct kvmx_tracker_stats)
+ * @flags: must be 0
+ * @backend: out: KVMX_BACKEND_*
+ * @__reserved: must be 0
+ * @passes: out: complete passes of HARVEST
+ * @harvested_pages: out: pages returned by HARVEST
+ * @absent_pages: out: of these, of class ABSENT
+ * @restored_pages: out: pages of RESTORE
+ * @pending_pages: out: pages already taken out of KVM's log that this tracker has yet to return
+ * @overreported_pages: out: pages made dirty without need, for lack of memory
+ * @last_pass_pages: out: pages of the last complete pass
+ * @last_interval_ns: out: time between the beginnings of the last two complete passes
+ * @bytes: out: kernel memory this tracker holds now
+ */
+struct kvmx_tracker_stats {
+	__u32 size;
+	__u32 flags;
+	__u32 backend;
+	__u32 __reserved;
+	__aligned_u64 passes;
+	__aligned_u64 harvested_pages;
+	__aligned_u64 absent_pages;
+	__aligned_u64 restored_pages;
+	__aligned_u64 pending_pages;
+	__aligned_u64 overreported_pages;
+	__aligned_u64 last_pass_pages;
+	__aligned_u64 last_interval_ns;
+	__aligned_u64 bytes;
+};
+
+/**
+ * struct kvmx_tracker_curve - KVMX_TRACKER_CURVE: the dirty curve that the harvests have shown
+ * @size: sizeof(struct kvmx_tracker_curve)
+ * @flags: must be 0
+ * @nr_points: in: room in @points, 1 to KVMX_MAX_POINTS; out: points written, at most the room
+ * @point_size: sizeof(struct kvmx_point)
+ * @points: user pointer to an array of struct kvmx_point, shortest interval first
+ * @total_pages: out: pages in the memslots
+ *
+ * The points form a concave curve that never falls.
+ *
+ * Errors: ENODATA if fewer than two passes are complete.
+ */
+struct kvmx_tracker_curve {
+	__u32 size;
+	__u32 flags;
+	__u32 nr_points;
+	__u32 point_size;
+	__aligned_u64 points;
+	__aligned_u64 total_pages;
+};
+
+#define KVMX_PREDICT_DEFER	(1U << 0)
+#define KVMX_PREDICT_POINTS	(1U << 1)
+
+#define KVMX_VERDICT_CONVERGES	1	/* the pause stays within the allowed one */
+#define KVMX_VERDICT_THROTTLE	2	/* it does if the vCPUs run at vcpu_permille */
+#define KVMX_VERDICT_OFFLINE	3	/* it does not: only offline, with a pause of offline_ns */
+
+#define KVMX_PREDICT_NEVER	(~0ULL)	/* a time or amount without bound */
+
+/**
+ * struct kvmx_predict - KVMX_PREDICT: how a live migration would end
+ * @size: sizeof(struct kvmx_predict)
+ * @flags: KVMX_PREDICT_DEFER: the sender sends pages that are written all the time last.
+ *	KVMX_PREDICT_POINTS: the curve is given in @points. Without it, a VM fd uses the last
+ *	KVMX_VM_SAMPLE and a tracker fd what its harvests have shown; the system fd needs it
+ * @bandwidth: bytes per second that the link carries, 0 to ~0
+ * @allowed_ns: the longest pause that is allowed
+ * @fixed_ns: what a pause costs besides pages: device state, the other side's work
+ * @page_bytes: bytes on the wire per page, 1 to 65536
+ * @min_permille: the slowest the vCPUs may be made to run, 1 to 1000 (1000: not at all)
+ * @points: user pointer to an array of struct kvmx_point, in any order
+ * @nr_points: entries in @points, 1 to KVMX_MAX_POINTS
+ * @point_size: sizeof(struct kvmx_point)
+ * @total_pages: pages of the VM; 0: as the kernel knows it (not on the system fd)
+ * @remaining_pages: pages still to be sent before the first round, at most @total_pages; ~0: all
+ * @verdict: out: KVMX_VERDICT_*
+ * @rounds: out: rounds until the pause; of the throttled guest for THROTTLE
+ * @bytes: out: bytes on the wire, the pause included
+ * @total_ns: out: time to the end of the pause
+ * @pause_ns: out: length of the pause, @fixed_ns included
+ * @offline_ns: out: length of the pause if all that remains is sent while the guest is paused
+ * @vcpu_permille: out: 1000, or the speed at which the vCPUs must run for THROTTLE
+ * @__reserved: must be 0
+ *
+ * Times and amounts that have no bound are KVMX_PREDICT_NEVER.
+ *
+ * Errors: ENODATA if there is no curve yet; EINVAL.
+ */
+struct kvmx_predict {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 bandwidth;
+	__aligned_u64 allowed_ns;
+	__aligned_u64 fixed_ns;
+	__u32 page_bytes;
+	__u32 min_permille;
+	__aligned_u64 points;
+	__u32 nr_points;
+	__u32 point_size;
+	__aligned_u64 total_pages;
+	__aligned_u64 remaining_pages;
+	__u32 verdict;
+	__u32 rounds;
+	__aligned_u64 bytes;
+	__aligned_u64 total_ns;
+	__aligned_u64 pause_ns;
+	__aligned_u64 offline_ns;
+	__u32 vcpu_permille;
+	__u32 __reserved;
+};
+
+#define KVMX_EVENT_SLOTS	1	/* memslots changed; arg: how many */
+#define KVMX_EVENT_DISTURBED	2	/* logging was switched off by somebody else; arg: slot */
+#define KVMX_EVENT_TRACKERS	3	/* a tracker came or went; arg: how many there are */
+
+/**
+ * struct kvmx_event - what read(2) of a VM fd gives, one or more whole events
+ * @type: KVMX_EVENT_*
+ * @size: sizeof(struct kvmx_event)
+ * @time_ns: when it happened
+ * @arg: see the type
+ *
+ * read(2) blocks until there is an event, or gives EAGAIN with O_NONBLOCK, EINVAL if the buffer
+ * holds less than one event, and 0 if the VM is dead and no event is left. poll(2) says POLLIN
+ * while there are events. An fd keeps the last 64; older ones are lost and counted.
+ */
+struct kvmx_event {
+	__u32 type;
+	__u32 size;
+	__aligned_u64 time_ns;
+	__aligned_u64 arg;
+};
+
+#endif /* _UAPI_LINUX_KVMX_H */
