@@ -2,9 +2,6 @@
 #
 # Targets for people; Kbuild describes the module. 'make help' lists them.
 
-# 'make -C KDIR M=...' must find Kbuild's obj-m there, not these targets.
-ifeq ($(KERNELRELEASE),)
-
 KDIR ?= /lib/modules/$(shell uname -r)/build
 prefix ?= /usr/local
 O ?= $(CURDIR)/build/user
@@ -44,7 +41,7 @@ clean: ## remove what was built; host kernels stay (rm -r build for those)
 setup: ## get packages and host kernels; does only what is missing
 	$(Q)$(VM)/setup.sh $(KERNEL)
 
-demo: tools ## move a running Linux guest from one VMM to another (default KERNEL=6.1)
+demo: ## move a running Linux guest from one VMM to another (default KERNEL=6.1)
 	$(Q)$(VM)/demo.sh $(KERNEL)
 
 check: ## run all tests on all host kernels, or on KERNEL
@@ -65,5 +62,3 @@ help: ## show this
 		/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: modules tools install clean setup demo check bench lint shell help
-
-endif

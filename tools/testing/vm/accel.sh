@@ -23,7 +23,7 @@ accel_choose()
 {
 	if [ "${VM_ACCEL:-}" != tcg ] && kvm_nests; then
 		ACCEL=kvm
-		ACCEL_ARGS=(-accel kvm -cpu host,migratable=no)
+		ACCEL_ARGS=(-accel kvm -cpu 'host,migratable=no')
 		ACCEL_APPEND=
 		ACCEL_KVM=kvm-amd
 		! grep -qw vmx /proc/cpuinfo || ACCEL_KVM=kvm-intel

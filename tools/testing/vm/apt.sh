@@ -7,6 +7,7 @@
 # The machine's own mirror, whatever it is; only the suite will be another one.
 apt_mirror()
 {
+	# shellcheck disable=SC2016 # $(SITE) is for apt-get to expand
 	apt-get indextargets --format '$(SITE)' 'Created-By: Packages' |
 		grep -v -e '[-]security/*$' -e 'security\.' | sort | uniq -c | sort -rn |
 		awk 'NR == 1 { print $2 }'

@@ -9,6 +9,12 @@ BUILD=$TOP/build
 KERNELS=$BUILD/kernels
 export VM_DIR TOP BUILD KERNELS
 
+# The flags of a make that called us are not for the makes we call.
+unset MAKEFLAGS MAKELEVEL MFLAGS
+
+# Not installed: ldd has to find our library where it was built.
+export LD_LIBRARY_PATH=$BUILD/user
+
 say()
 {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2

@@ -126,7 +126,8 @@ setup_kernel()
 
 	ln -sfn "$(cd "$dir" && find_first root -name "vmlinuz*")" "$dir/vmlinuz"
 	ln -sfn "$(cd "$dir" && find_first root -type d -path "*/modules/$release")" "$dir/modules"
-	[ -e "$dir/vmlinuz" ] && [ -d "$dir/modules/kernel" ] || die "kernel $k: package without kernel"
+	[ -e "$dir/vmlinuz" ] || die "kernel $k: packages without a kernel"
+	[ -d "$dir/modules/kernel" ] || die "kernel $k: packages without modules"
 	# depmod writes beside the modules: the lists packages ship are made on installation.
 	/sbin/depmod -b "$(dirname "$(dirname "$(dirname "$(readlink -f "$dir/modules")")")")" "$release"
 	echo "$release" > "$dir/release"

@@ -1,0 +1,168 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Runs all tests: check.sh [KERNEL]... (default: all of kernels.list). The last
+# line says how many passed, failed and were skipped, over everything.
+
+set -uo pipefail
+. "$(dirname "$0")/lib.sh"
+. "$VM_DIR/payload.sh"
+
+TESTS=$TOP/tools/testing
+PASSED=0
+FAILED=0
+SKIPPED=0
+RETRIED=0
+FAILURES=()
+
+failure()
+{
+	FAILED=$((FAILED + 1))
+	FAILURES+=("$*")
+	say "FAILED: $*"
+}
+
+headline()
+{
+	printf '\n# ==== %s\n' "$*"
+}
+
+# count WHERE LOG
+count()
+{
+	local where=$1 lines line p f s
+
+	mapfile -t lines < <(awk -f "$VM_DIR/ktap.awk" "$2")
+	read -r p f s <<< "${lines[0]}"
+	PASSED=$((PASSED + p))
+	FAILED=$((FAILED + f))
+	SKIPPED=$((SKIPPED + s))
+	for line in "${lines[@]:1}"; do
+		FAILURES+=("$where: $line")
+	done
+	echo "# $where: $p passed, $f failed, $s skipped"
+}
+
+# The limit for one test program, in kselftest's own way of saying it.
+limit_of()
+{
+	local limit
+
+	limit=$(sed -n 's/^timeout=//p' "$1/settings" 2> /dev/null)
+	echo "${limit:-120}"
+}
+
+# in_machine KERNEL NAME RUN_ARG...: run tests in a machine and count them.
+in_machine()
+{
+	local k=$1 name=$2 rc=0 dir=$BUILD/vm/$1/$2
+
+	shift 2
+	headline "$k: $name"
+	rm -f "$dir/result" "$dir/result.log"
+	"$VM_DIR/run" -k "$k" -n "$name" "$@" || rc=$?
+	if [ ! -e "$dir/result" ]; then
+		failure "$k/$name: no machine (run exited with $rc)"
+		return
+	fi
+	if grep -qx 'retried=1' "$dir/result"; then
+		RETRIED=$((RETRIED + 1))
+	fi
+	count "$k/$name" "$dir/result.log"
+	case $(sed -n 's/^ended=//p' "$dir/result") in
+	timeout) failure "$k/$name: the machine ran into its time limit" ;;
+	died) failure "$k/$name: the machine died" ;;
+	fault) failure "$k/$name: fault in the host's log: $(head -n 1 "$dir/faults")" ;;
+	*) [ $rc = 0 ] || failure "$k/$name: exit status $rc" ;;
+	esac
+}
+
+unit_tests()
+{
+	local log=$BUILD/unit.log progs=("$BUILD"/user/unit/*)
+
+	headline "unit tests"
+	if [ ! -x "${progs[0]}" ]; then
+		failure "unit: no tests in build/user/unit"
+		return
+	fi
+	"$VM_DIR/run-tests" "$(limit_of "$TESTS/unit")" "${progs[@]}" 2>&1 | tee "$log"
+	count unit "$log"
+}
+
+selftests()
+{
+	local k=$1 dir=$BUILD/user/selftests
+
+	if [ -z "$(ls "$dir" 2> /dev/null)" ]; then
+		failure "$k/selftests: none in build/user/selftests"
+		return
+	fi
+	in_machine "$k" selftests -t 600 -H 64 "${PAYLOAD[@]}" -f "$dir:/test/selftests" \
+		-f "$VM_DIR/run-tests" -- \
+		run-tests "$(limit_of "$TESTS/selftests/kvmx")" '/test/selftests/*'
+}
+
+# Each end-to-end script gets a machine of its own; lib*.sh are what they share.
+end_to_end()
+{
+	local k=$1 script name
+
+	for script in "$TESTS"/e2e/*.sh; do
+		name=$(basename "$script" .sh)
+		case $name in '*' | lib* | demo) continue ;; esac
+		in_machine "$k" "$name" -t 300 -q "${PAYLOAD[@]}" -f "$VM_DIR/run-tests" -- \
+			run-tests 280 "/test/e2e/$name.sh"
+	done
+}
+
+check_kernel()
+{
+	local k=$1
+
+	headline "$k: build"
+	if ! "$VM_DIR/setup.sh" "$k"; then
+		failure "$k: could not be fetched"
+	elif ! "$VM_DIR/ko.sh" "$k"; then
+		failure "$k: the module could not be built"
+	else
+		selftests "$k"
+		end_to_end "$k"
+	fi
+}
+
+report()
+{
+	local f
+
+	headline "summary"
+	for f in "${FAILURES[@]}"; do
+		echo "# failed: $f"
+	done
+	echo "# $SECONDS s, machines retried: $RETRIED"
+	echo "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+	[ "$FAILED" = 0 ]
+}
+
+main()
+{
+	local k names=("$@")
+
+	[ ${#names[@]} -gt 0 ] || mapfile -t names < <(kernel_names)
+	mkdir -p "$BUILD"
+	headline "build"
+	if ! "$VM_DIR/setup.sh" "${names[0]}"; then
+		failure "${names[0]}: this machine could not be set up"
+	elif ! make --no-print-directory -C "$TOP/tools" O="$BUILD/user"; then
+		failure "tools: could not be built"
+	else
+		payload_args
+		unit_tests
+		for k in "${names[@]}"; do
+			check_kernel "$k"
+		done
+	fi
+	report
+}
+
+main "$@"
