@@ -32,7 +32,7 @@ install: tools ## install the module, UAPI header, library and tools (DESTDIR=, 
 	$(Q)$(MAKE) -C tools O=$(O) DESTDIR=$(DESTDIR) prefix=$(prefix) install
 
 clean: ## remove what was built; host kernels stay (rm -r build for those)
-	$(Q)rm -rf build/ko build/user build/vm build/bench build/trixie/ko
+	$(Q)rm -rf build/ko build/user build/vm build/bench build/lint build/trixie/ko build/trixie/lint
 	$(Q)$(MAKE) -C tools O=$(O) clean
 	$(Q)rm -f *.o *.ko *.mod *.mod.c .*.cmd Module.symvers modules.order
 	$(Q)find kvmx -name '*.o' -delete -o -name '.*.cmd' -delete

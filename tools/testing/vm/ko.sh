@@ -3,7 +3,7 @@
 #
 # Builds the modules for one host kernel from a copy of their sources, so that
 # kernels don't overwrite each other's objects: ko.sh KERNEL [MAKE_ARG]...
-# The result is build/ko/KERNEL/*.ko.
+# The result is build/ko/KERNEL/*.ko, or build/$KO_DIR/KERNEL/*.ko if that is set.
 
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -46,18 +46,19 @@ build_in_root()
 
 	shift 3
 	in_root "$root" make --no-print-directory \
-		-C "/usr/src/linux-headers-$(cat "$KERNELS/$k/release")" M="/ko/$name" "$@" modules
+		-C "/usr/src/linux-headers-$(cat "$KERNELS/$k/release")" M="/$name" "$@" modules
 }
 
 main()
 {
-	local k=$1 out=$BUILD/ko/$1 root_suite work
+	local k=$1 name=${KO_DIR:-ko}/$1 out root_suite work
 
 	shift
 	kernel_known "$k" || die "no kernel '$k' in kernels.list"
 	[ -e "$KERNELS/$k/release" ] || die "kernel $k is missing: run 'make setup'"
 	root_suite=$(kernel_field "$k" 3)
 
+	out=$BUILD/$name
 	mkdir -p "$out"
 	exec 9> "$out/.lock"
 	flock 9
@@ -67,10 +68,12 @@ main()
 		sync_sources "$out"
 		build_here "$k" "$out" -j"$(nproc)" "$@"
 	else
-		work=$BUILD/$root_suite/ko/$k
+		work=$BUILD/$root_suite/$name
+		# Asking for another build than the usual one means all of it.
+		[ -z "${KO_DIR:-}" ] || rm -rf "$work"
 		rm -f "$work"/*.ko
 		sync_sources "$work"
-		build_in_root "$k" "$BUILD/$root_suite" "$k" -j"$(nproc)" "$@"
+		build_in_root "$k" "$BUILD/$root_suite" "$name" -j"$(nproc)" "$@"
 		cp "$work"/*.ko "$out/"
 	fi
 	[ -e "$out/kvmx.ko" ] || die "kernel $k: the build made no kvmx.ko"
