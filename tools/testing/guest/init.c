@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0
+/* PID 1 of a test guest: a load with checks as the kernel's command line says, or a shell. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+#define BEAT_PRIORITY	50
+#define MAX_THREADS	8
+
+struct stats stats;
+atomic_bool stopping;
+
+static pthread_t threads[MAX_THREADS];
+static unsigned int nr_threads;
+
+/* Not power-off: without ACPI that only halts. A reset ends a VMM in any case. */
+static void leave(void)
+{
+	fflush(stdout);
+	/* The console's last bytes have to get out. */
+	sleep_ns(100 * NSEC_PER_MSEC);
+	reboot(RB_AUTOBOOT);
+}
+
+void fatal(const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("GUEST BAD: ");
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	leave();
+	exit(1);
+}
+
+static void start_thread(void *(*fn)(void *), int fifo_prio)
+{
+	struct sched_param param = { .sched_priority = fifo_prio };
+	pthread_attr_t attr;
+	int ret;
+
+	pthread_attr_init(&attr);
+	if (fifo_prio) {
+		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+		pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
+		pthread_attr_setschedparam(&attr, &param);
+	}
+	ret = pthread_create(&threads[nr_threads++], &attr, fn, NULL);
+	pthread_attr_destroy(&attr);
+	if (ret)
+		fatal("cannot start a thread: %s", strerror(ret));
+}
+
+static void join_threads(void)
+{
+	while (nr_threads)
+		pthread_join(threads[--nr_threads], NULL);
+}
+
+static void mount_all(void)
+{
+	static const char * const types[][2] = {
+		{ "proc", "/proc" },
+		{ "sysfs", "/sys" },
+		{ "devtmpfs", "/dev" },
+	};
+	size_t i;
+	int fd;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		if (mount(types[i][0], types[i][1], types[i][0], 0, NULL) && errno != EBUSY)
+			fatal("%s: %s", types[i][1], strerror(errno));
+	/* The kernel opened the console before there was a /dev. */
+	fd = open("/dev/console", O_RDWR);
+	if (fd < 0)
+		fatal("/dev/console: %s", strerror(errno));
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	dup2(fd, STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+/* /modules/list names them in the order of their needs. One that has no device is no error. */
+static void load_modules(void)
+{
+	char name[128], path[160];
+	FILE *list;
+	int fd;
+
+	list = fopen("/modules/list", "r");
+	if (!list)
+		return;
+	while (fscanf(list, "%127s", name) == 1) {
+		snprintf(path, sizeof(path), "/modules/%s", name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != ENODEV))
+			printf("kvmx-guest: %s: %s\n", path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+	}
+	fclose(list);
+}
+
+static void read_config(void)
+{
+	char cmdline[4096];
+	ssize_t n;
+	int fd;
+
+	fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		fatal("/proc/cmdline: %s", strerror(errno));
+	n = read(fd, cmdline, sizeof(cmdline) - 1);
+	close(fd);
+	cmdline[n < 0 ? 0 : n] = '\0';
+	if (config_parse(cmdline))
+		fatal("bad kvmx.* word on the command line");
+}
+
+static void run_shell(void)
+{
+	static char * const argv[] = { "/bin/busybox", "sh", NULL };
+	static char * const install[] = { "/bin/busybox", "--install", "-s", NULL };
+	static char * const env[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/",
+				      "TERM=linux", NULL };
+	pid_t pid;
+
+	pid = fork();
+	if (!pid) {
+		execve(install[0], install, env);
+		_exit(127);
+	}
+	waitpid(pid, NULL, 0);
+	printf("GUEST READY load=shell\n");
+	pid = fork();
+	if (!pid) {
+		setsid();
+		execve(argv[0], argv, env);
+		_exit(127);
+	}
+	while (waitpid(-1, NULL, 0) != pid || errno == EINTR)
+		;
+	printf("GUEST OK shell ended\n");
+	leave();
+}
+
+static void report(const char *what, __u64 start)
+{
+	__u64 ms = (now_ns() - start) / NSEC_PER_MSEC;
+
+	printf("%s ms=%llu writes=%llu checks=%llu beats=%llu disk=%llu regs=%llu fails=%llu\n",
+	       what, ms, stats.writes, stats.checks, stats.beats, stats.disk_ops,
+	       stats.regs, stats.fails);
+}
+
+/* Wait for a while; true if "stop" was typed meanwhile. */
+static bool wait_for_stop(int timeout_ms)
+{
+	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
+	char line[80];
+	ssize_t n;
+
+	if (poll(&pfd, 1, timeout_ms) <= 0)
+		return false;
+	n = read(STDIN_FILENO, line, sizeof(line) - 1);
+	if (n <= 0) {
+		sleep_ns(timeout_ms * NSEC_PER_MSEC);
+		return false;
+	}
+	line[n] = '\0';
+	return strstr(line, "stop");
+}
+
+static void damage_a_page(void)
+{
+	static bool done;
+	struct region *region = &regions[0];
+
+	if (done || !nr_regions)
+		return;
+	done = true;
+	region_page(region, region->nr_pages / 2)[PAGE_WORDS - 1] ^= 1;
+}
+
+static void run_load(void)
+{
+	__u64 start, elapsed, reported, written;
+
+	load_prepare();
+	if (config.disk_rate)
+		disk_prepare();
+	start = now_ns();
+	reported = start;
+	printf("GUEST READY load=%s\n", config.load);
+
+	if (config.beat_port)
+		start_thread(beat_thread, BEAT_PRIORITY);
+	start_thread(check_thread, 0);
+	if (config.disk_rate)
+		start_thread(disk_thread, 0);
+	if (config.regs)
+		start_thread(regs_thread, 0);
+	load_start();
+
+	do {
+		bool stop = wait_for_stop(200);
+
+		if (now_ns() - reported >= config.report_ms * NSEC_PER_MSEC) {
+			reported += config.report_ms * NSEC_PER_MSEC;
+			report("GUEST STAT", start);
+		}
+		elapsed = now_ns() - start;
+		if (config.corrupt_s && elapsed > config.corrupt_s * NSEC_PER_SEC)
+			damage_a_page();
+		if (stop)
+			break;
+	} while (!config.seconds || elapsed < config.seconds * NSEC_PER_SEC);
+
+	atomic_store(&stopping, true);
+	join_threads();
+	written = load_join();
+	check_all(written);
+	report(stats.fails ? "GUEST BAD" : "GUEST OK", start);
+	leave();
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	mount_all();
+	load_modules();
+	read_config();
+	if (config.shell)
+		run_shell();
+	else
+		run_load();
+	return 0;
+}
