@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1 */
+/*
+ * libkvmx: one function per ioctl of kvmx.ko.
+ *
+ * Every function returns 0, a file descriptor or a count where it says so, and a negative errno
+ * value on failure; none of them touches errno's value on purpose or prints anything. They keep no
+ * state and may be called from any thread. <linux/kvmx.h> says what each ioctl does and which
+ * errors it gives; the comments here only say what these functions add.
+ */
+#ifndef _KVMX_KVMX_H
+#define _KVMX_KVMX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <linux/kvmx.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * kvmx_open() - open /dev/kvmx
+ *
+ * Return: a system fd (O_CLOEXEC), or a negative errno value: -ENOENT if the module is not loaded,
+ * -EACCES if the caller may not use it.
+ */
+int kvmx_open(void);
+
+/**
+ * kvmx_info() - ask what this kvmx can do
+ * @sys_fd: what kvmx_open() gave
+ * @info: filled in
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_info(int sys_fd, struct kvmx_info *info);
+
+/**
+ * kvmx_feature() - ask about one feature
+ * @sys_fd: what kvmx_open() gave
+ * @feature: KVMX_FEAT_*
+ * @value: filled in; 0 if this host does not offer the feature
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_feature(int sys_fd, uint32_t feature, uint64_t *value);
+
+/**
+ * kvmx_vm_open() - get a handle on a VM
+ * @sys_fd: what kvmx_open() gave
+ * @vm_fd: the VM, as KVM_CREATE_VM gave it
+ * @uuid: its UUID, or NULL to leave it as it is
+ * @label: a name for people, or NULL to leave it as it is
+ *
+ * Return: a kvmx VM fd, or a negative errno value: -EINVAL also for a @label that is too long.
+ */
+int kvmx_vm_open(int sys_fd, int vm_fd, const uint8_t uuid[KVMX_UUID_LEN], const char *label);
+
+/**
+ * kvmx_vm_info() - ask about a VM
+ * @fd: a kvmx VM fd
+ * @info: filled in
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_info(int fd, struct kvmx_vm_info *info);
+
+/**
+ * kvmx_vm_slots() - list the memslots of a VM
+ * @fd: a kvmx VM fd
+ * @slots: set to an array that the caller has to free(), or to NULL if there are none
+ *
+ * Asks again for as long as memslots are added faster than memory is made for them.
+ *
+ * Return: the number of memslots, or a negative errno value.
+ */
+int kvmx_vm_slots(int fd, struct kvmx_slot **slots);
+
+/**
+ * kvmx_vm_mark() - tell kvmx that the VMM has written to guest memory
+ * @fd: a kvmx VM fd
+ * @runs: what was written; the address space is in the upper 16 bits of slot
+ * @nr_runs: entries in @runs, any number
+ * @dropped: NULL, or set to the number of pages that lie in no memslot
+ *
+ * Call it after the write. More than KVMX_MAX_RUNS runs are passed on in several calls.
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_mark(int fd, const struct kvmx_run *runs, size_t nr_runs, uint64_t *dropped);
+
+/**
+ * kvmx_vm_mark_range() - tell kvmx that the VMM has written to one range of guest memory
+ * @fd: a kvmx VM fd
+ * @as: KVM's address space, 0 outside of SMM
+ * @gfn: first guest frame
+ * @npages: number of pages
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_mark_range(int fd, uint32_t as, uint64_t gfn, uint32_t npages);
+
+/**
+ * kvmx_vm_sample() - measure the dirty curve before any migration
+ * @fd: a kvmx VM fd
+ * @sample: in and out; this function sets size and point_size
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_sample(int fd, struct kvmx_vm_sample *sample);
+
+/**
+ * kvmx_vm_stats() - read the counters of a VM
+ * @fd: a kvmx VM fd
+ * @stats: filled in
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_stats(int fd, struct kvmx_vm_stats *stats);
+
+/**
+ * kvmx_tracker_create() - make a consumer of dirty pages
+ * @fd: a kvmx VM fd
+ * @flags: 0 or KVMX_TRACKER_CLEAN
+ *
+ * Return: a tracker fd, or a negative errno value.
+ */
+int kvmx_tracker_create(int fd, uint32_t flags);
+
+/**
+ * kvmx_harvest() - take the dirty pages
+ * @fd: a tracker fd
+ * @harvest: in and out; this function sets size and run_size
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_harvest(int fd, struct kvmx_harvest *harvest);
+
+/**
+ * kvmx_restore() - give back pages that were taken and not delivered
+ * @fd: a tracker fd
+ * @runs: the pages; the address space is in the upper 16 bits of slot
+ * @nr_runs: entries in @runs, any number
+ * @dropped: NULL, or set to the number of pages that lie in no memslot any more
+ *
+ * More than KVMX_MAX_RUNS runs are passed on in several calls.
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_restore(int fd, const struct kvmx_run *runs, size_t nr_runs, uint64_t *dropped);
+
+/**
+ * kvmx_tracker_stats() - read the counters of a tracker
+ * @fd: a tracker fd
+ * @stats: filled in
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_tracker_stats(int fd, struct kvmx_tracker_stats *stats);
+
+/**
+ * kvmx_tracker_curve() - read the dirty curve that a tracker's harvests have shown
+ * @fd: a tracker fd
+ * @points: room for the curve
+ * @nr_points: room in @points, 1 to KVMX_MAX_POINTS
+ * @total_pages: NULL, or set to the number of pages in the memslots
+ *
+ * Return: the number of points, or a negative errno value.
+ */
+int kvmx_tracker_curve(int fd, struct kvmx_point *points, uint32_t nr_points,
+		       uint64_t *total_pages);
+
+/**
+ * kvmx_predict() - ask how a live migration would end
+ * @fd: a system fd, a kvmx VM fd or a tracker fd
+ * @predict: in and out; this function sets size and point_size
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_predict(int fd, struct kvmx_predict *predict);
+
+/**
+ * kvmx_read_event() - wait for an event of a VM
+ * @fd: a kvmx VM fd
+ * @event: filled in
+ * @timeout_ms: how long to wait; 0: not at all; negative: without bound
+ *
+ * Return: 1 if there was an event, 0 if the VM is dead and no event is left, -EAGAIN if none came
+ * in time, or another negative errno value.
+ */
+int kvmx_read_event(int fd, struct kvmx_event *event, int timeout_ms);
+
+/**
+ * kvmx_hint() - say what to do about an error
+ * @ioctl_nr: the ioctl that failed, KVMX_*; 0 for opening /dev/kvmx
+ * @err: the errno value, of either sign
+ *
+ * Return: a sentence without a full stop for an error message, or NULL if there is nothing to say
+ * that strerror(3) does not.
+ */
+const char *kvmx_hint(unsigned long ioctl_nr, int err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _KVMX_KVMX_H */
