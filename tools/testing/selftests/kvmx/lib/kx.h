@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * kvmx's ioctls with their usual arguments. All give 0 or a file descriptor, or -errno.
+ */
+#ifndef SELFTEST_KVMX_KX_H
+#define SELFTEST_KVMX_KX_H
+
+#include <linux/kvmx.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* For literals and locals: sets size, and the ioctl sees nothing uninitialised. */
+#define KX_ARG(type, ...) ((struct type){ .size = sizeof(struct type), ##__VA_ARGS__ })
+
+int kx_ioctl(int fd, unsigned long nr, void *arg);
+
+int kx_system(void);
+/* A VM handle, by way of a system fd of its own. */
+int kx_vm(int kvm_vm_fd);
+int kx_tracker(int vm, uint32_t flags);
+
+int kx_info(int vm, struct kvmx_vm_info *info);
+int kx_vm_stats(int vm, struct kvmx_vm_stats *stats);
+int kx_tracker_stats(int tracker, struct kvmx_tracker_stats *stats);
+int kx_mark(int vm, const struct kvmx_run *runs, uint32_t nr, uint64_t *dropped);
+int kx_mark_pages(int vm, uint64_t gfn, uint32_t npages);
+int kx_restore(int tracker, const struct kvmx_run *runs, uint32_t nr, uint64_t *dropped);
+int kx_collect(int tracker);
+int kx_sample(int vm, uint32_t nr_samples, uint64_t duration_ns, struct kvmx_point *points,
+	      struct kvmx_vm_sample *sample);
+/* Reads one event; -EAGAIN if there is none and the fd does not block */
+int kx_event(int vm, struct kvmx_event *event);
+void kx_nonblock(int fd);
+
+#endif

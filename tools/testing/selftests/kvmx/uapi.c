@@ -1,0 +1,724 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What all ioctls have in common, tried on each: sizes, flags, reserved fields, pointers, the
+ * kind of file descriptor, and that nothing uninitialised comes out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <kselftest_harness.h>
+#include <sys/ioctl.h>
+
+#include "lib/kx.h"
+#include "lib/vm.h"
+
+#define POISON 0xa5
+#define BIG (2 * PAGE_SIZE)
+
+enum fd_kind { FD_SYSTEM, FD_VM, FD_TRACKER, FD_KINDS };
+
+#define ON(kind) (1U << (kind))
+
+/* What the valid arguments point to. */
+struct buffers {
+	struct kvmx_slot slots[8];
+	struct kvmx_run runs[64];
+	struct kvmx_point points[KVMX_MAX_POINTS];
+	struct kvmx_point curve[2];
+};
+
+struct context {
+	struct vm vm;
+	int fd[FD_KINDS];
+	struct buffers *buf;
+};
+
+struct field {
+	uint16_t offset;
+	uint16_t len;
+};
+
+#define AT(type, member) offsetof(struct type, member)
+
+struct op {
+	unsigned long nr;
+	uint32_t kinds;
+	uint16_t size;
+	uint32_t flags;			/* those that it knows */
+	bool returns_fd;
+	void (*fill)(struct context *ctx, void *arg);
+	struct field reserved;
+	struct field out[13];
+	/* The user pointer of the struct, if it has one */
+	struct field pointer;
+};
+
+static void fill_feature(struct context *ctx, void *p)
+{
+	struct kvmx_feature *arg = p;
+
+	(void)ctx;
+	arg->feature = KVMX_FEAT_TRACKER;
+}
+
+static void fill_open(struct context *ctx, void *p)
+{
+	struct kvmx_vm_open *arg = p;
+
+	arg->vm_fd = ctx->vm.fd;
+}
+
+static void fill_slots(struct context *ctx, void *p)
+{
+	struct kvmx_vm_slots *arg = p;
+
+	arg->slots = (uintptr_t)ctx->buf->slots;
+	arg->nr_slots = 8;
+	arg->slot_size = sizeof(struct kvmx_slot);
+}
+
+static void fill_mark(struct context *ctx, void *p)
+{
+	struct kvmx_vm_mark *arg = p;
+
+	ctx->buf->runs[0] = (struct kvmx_run){ .gfn = VM_DATA_GFN, .npages = 1 };
+	arg->runs = (uintptr_t)ctx->buf->runs;
+	arg->nr_runs = 1;
+	arg->run_size = sizeof(struct kvmx_run);
+}
+
+static void fill_sample(struct context *ctx, void *p)
+{
+	struct kvmx_vm_sample *arg = p;
+
+	arg->nr_samples = 4;
+	arg->nr_points = 2;
+	arg->duration_ns = 1000000;
+	arg->points = (uintptr_t)ctx->buf->points;
+	arg->point_size = sizeof(struct kvmx_point);
+}
+
+static void fill_harvest(struct context *ctx, void *p)
+{
+	struct kvmx_harvest *arg = p;
+
+	arg->runs = (uintptr_t)ctx->buf->runs;
+	arg->nr_runs = 64;
+	arg->run_size = sizeof(struct kvmx_run);
+}
+
+static void fill_restore(struct context *ctx, void *p)
+{
+	struct kvmx_restore *arg = p;
+
+	ctx->buf->runs[0] = (struct kvmx_run){ .gfn = VM_DATA_GFN, .npages = 1 };
+	arg->runs = (uintptr_t)ctx->buf->runs;
+	arg->nr_runs = 1;
+	arg->run_size = sizeof(struct kvmx_run);
+}
+
+static void fill_curve(struct context *ctx, void *p)
+{
+	struct kvmx_tracker_curve *arg = p;
+
+	arg->points = (uintptr_t)ctx->buf->points;
+	arg->nr_points = KVMX_MAX_POINTS;
+	arg->point_size = sizeof(struct kvmx_point);
+}
+
+static void fill_predict(struct context *ctx, void *p)
+{
+	struct kvmx_predict *arg = p;
+
+	ctx->buf->curve[0] = (struct kvmx_point){ .time_ns = 1000000000, .pages = 1000 };
+	ctx->buf->curve[1] = (struct kvmx_point){ .time_ns = 2000000000, .pages = 1500 };
+	arg->flags = KVMX_PREDICT_POINTS;
+	arg->bandwidth = 100000000;
+	arg->allowed_ns = 300000000;
+	arg->page_bytes = 4096;
+	arg->min_permille = 1000;
+	arg->points = (uintptr_t)ctx->buf->curve;
+	arg->nr_points = 2;
+	arg->point_size = sizeof(struct kvmx_point);
+	arg->total_pages = 65536;
+	arg->remaining_pages = ~0ULL;
+}
+
+static void fill_nothing(struct context *ctx, void *p)
+{
+	(void)ctx;
+	(void)p;
+}
+
+static const struct op ops[] = {
+	{
+		.nr = KVMX_INFO, .kinds = ON(FD_SYSTEM),
+		.size = sizeof(struct kvmx_info), .fill = fill_nothing,
+		.out = {
+			{ AT(kvmx_info, features), 8 },
+			{ AT(kvmx_info, max_runs), 4 },
+			{ AT(kvmx_info, max_trackers), 4 },
+			{ AT(kvmx_info, max_samples), 4 },
+			{ AT(kvmx_info, max_points), 4 },
+		},
+	},
+	{
+		.nr = KVMX_FEATURE, .kinds = ON(FD_SYSTEM),
+		.size = sizeof(struct kvmx_feature), .fill = fill_feature,
+		.reserved = { AT(kvmx_feature, __reserved), 4 },
+		.out = {
+			{ AT(kvmx_feature, value), 8 },
+		},
+	},
+	{
+		.nr = KVMX_VM_OPEN, .kinds = ON(FD_SYSTEM),
+		.size = sizeof(struct kvmx_vm_open), .fill = fill_open, .returns_fd = true,
+		.reserved = { AT(kvmx_vm_open, __reserved), 4 },
+	},
+	{
+		.nr = KVMX_PREDICT,
+		.kinds = ON(FD_SYSTEM) | ON(FD_VM) | ON(FD_TRACKER),
+		.size = sizeof(struct kvmx_predict), .fill = fill_predict,
+		.flags = KVMX_PREDICT_DEFER | KVMX_PREDICT_POINTS,
+		.reserved = { AT(kvmx_predict, __reserved), 4 },
+		.pointer = { AT(kvmx_predict, points), 8 },
+		.out = {
+			{ AT(kvmx_predict, verdict), 4 },
+			{ AT(kvmx_predict, rounds), 4 },
+			{ AT(kvmx_predict, bytes), 8 },
+			{ AT(kvmx_predict, total_ns), 8 },
+			{ AT(kvmx_predict, pause_ns), 8 },
+			{ AT(kvmx_predict, offline_ns), 8 },
+			{ AT(kvmx_predict, vcpu_permille), 4 },
+		},
+	},
+	{
+		.nr = KVMX_VM_INFO, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_info), .fill = fill_nothing,
+		.out = {
+			{ AT(kvmx_vm_info, uuid), 16 },
+			{ AT(kvmx_vm_info, label), 32 },
+			{ AT(kvmx_vm_info, state), 4 },
+			{ AT(kvmx_vm_info, nr_slots), 4 },
+			{ AT(kvmx_vm_info, nr_pages), 8 },
+			{ AT(kvmx_vm_info, nr_vcpus), 4 },
+			{ AT(kvmx_vm_info, nr_trackers), 4 },
+			{ AT(kvmx_vm_info, nr_handles), 4 },
+			{ AT(kvmx_vm_info, ring_bytes), 4 },
+			{ AT(kvmx_vm_info, generation), 8 },
+		},
+	},
+	{
+		.nr = KVMX_VM_SLOTS, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_slots), .fill = fill_slots,
+		.pointer = { AT(kvmx_vm_slots, slots), 8 },
+	},
+	{
+		.nr = KVMX_VM_MARK, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_mark), .fill = fill_mark,
+		.pointer = { AT(kvmx_vm_mark, runs), 8 },
+		.out = {
+			{ AT(kvmx_vm_mark, dropped), 8 },
+		},
+	},
+	{
+		.nr = KVMX_VM_STATS, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_stats), .fill = fill_nothing,
+		.out = {
+			{ AT(kvmx_vm_stats, harvests), 8 },
+			{ AT(kvmx_vm_stats, collected_pages), 8 },
+			{ AT(kvmx_vm_stats, clear_calls), 8 },
+			{ AT(kvmx_vm_stats, marked_pages), 8 },
+			{ AT(kvmx_vm_stats, slot_changes), 8 },
+			{ AT(kvmx_vm_stats, log_disturbed), 8 },
+			{ AT(kvmx_vm_stats, samples), 8 },
+			{ AT(kvmx_vm_stats, predictions), 8 },
+			{ AT(kvmx_vm_stats, bytes), 8 },
+			{ AT(kvmx_vm_stats, events_lost), 8 },
+		},
+	},
+	{
+		.nr = KVMX_HARVEST, .kinds = ON(FD_TRACKER),
+		.size = sizeof(struct kvmx_harvest), .fill = fill_harvest,
+		.flags = KVMX_HARVEST_PEEK | KVMX_HARVEST_COLLECT | KVMX_HARVEST_ABSENT,
+		.reserved = { AT(kvmx_harvest, __reserved), 4 },
+		.pointer = { AT(kvmx_harvest, runs), 8 },
+		.out = {
+			{ AT(kvmx_harvest, nr_pages), 8 },
+			{ AT(kvmx_harvest, status), 4 },
+		},
+	},
+	{
+		.nr = KVMX_RESTORE, .kinds = ON(FD_TRACKER),
+		.size = sizeof(struct kvmx_restore), .fill = fill_restore,
+		.pointer = { AT(kvmx_restore, runs), 8 },
+		.out = {
+			{ AT(kvmx_restore, dropped), 8 },
+		},
+	},
+	{
+		.nr = KVMX_TRACKER_STATS, .kinds = ON(FD_TRACKER),
+		.size = sizeof(struct kvmx_tracker_stats), .fill = fill_nothing,
+		.reserved = { AT(kvmx_tracker_stats, __reserved), 4 },
+		.out = {
+			{ AT(kvmx_tracker_stats, backend), 4 },
+			{ AT(kvmx_tracker_stats, passes), 8 },
+			{ AT(kvmx_tracker_stats, harvested_pages), 8 },
+			{ AT(kvmx_tracker_stats, absent_pages), 8 },
+			{ AT(kvmx_tracker_stats, restored_pages), 8 },
+			{ AT(kvmx_tracker_stats, pending_pages), 8 },
+			{ AT(kvmx_tracker_stats, overreported_pages), 8 },
+			{ AT(kvmx_tracker_stats, last_pass_pages), 8 },
+			{ AT(kvmx_tracker_stats, last_interval_ns), 8 },
+			{ AT(kvmx_tracker_stats, bytes), 8 },
+		},
+	},
+	{
+		.nr = KVMX_TRACKER_CURVE, .kinds = ON(FD_TRACKER),
+		.size = sizeof(struct kvmx_tracker_curve), .fill = fill_curve,
+		.pointer = { AT(kvmx_tracker_curve, points), 8 },
+		.out = {
+			{ AT(kvmx_tracker_curve, total_pages), 8 },
+		},
+	},
+	/* The last two want a VM without trackers. */
+	{
+		.nr = KVMX_VM_SAMPLE, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_sample), .fill = fill_sample,
+		.reserved = { AT(kvmx_vm_sample, __reserved), 4 },
+		.pointer = { AT(kvmx_vm_sample, points), 8 },
+		.out = {
+			{ AT(kvmx_vm_sample, total_pages), 8 },
+			{ AT(kvmx_vm_sample, err_permille), 8 },
+		},
+	},
+	{
+		.nr = KVMX_TRACKER_CREATE, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_tracker_create), .fill = fill_nothing,
+		.flags = KVMX_TRACKER_CLEAN, .returns_fd = true,
+	},
+};
+
+static bool without_tracker(const struct op *op)
+{
+	return op->nr == KVMX_VM_SAMPLE || op->nr == KVMX_TRACKER_CREATE;
+}
+
+FIXTURE(uapi) {
+	struct context ctx;
+	/* Room for any size a test claims */
+	char *arg;
+	const struct op *op;
+	int fd;
+};
+
+FIXTURE_VARIANT(uapi) {
+	unsigned int op;
+	enum fd_kind on;
+};
+
+FIXTURE_VARIANT_ADD(uapi, info) {
+	.op = 0,
+	.on = FD_SYSTEM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, feature) {
+	.op = 1,
+	.on = FD_SYSTEM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, vm_open) {
+	.op = 2,
+	.on = FD_SYSTEM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, predict_system) {
+	.op = 3,
+	.on = FD_SYSTEM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, predict_vm) {
+	.op = 3,
+	.on = FD_VM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, predict_tracker) {
+	.op = 3,
+	.on = FD_TRACKER,
+};
+
+FIXTURE_VARIANT_ADD(uapi, vm_info) {
+	.op = 4,
+	.on = FD_VM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, vm_slots) {
+	.op = 5,
+	.on = FD_VM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, vm_mark) {
+	.op = 6,
+	.on = FD_VM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, vm_stats) {
+	.op = 7,
+	.on = FD_VM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, harvest) {
+	.op = 8,
+	.on = FD_TRACKER,
+};
+
+FIXTURE_VARIANT_ADD(uapi, restore) {
+	.op = 9,
+	.on = FD_TRACKER,
+};
+
+FIXTURE_VARIANT_ADD(uapi, tracker_stats) {
+	.op = 10,
+	.on = FD_TRACKER,
+};
+
+FIXTURE_VARIANT_ADD(uapi, tracker_curve) {
+	.op = 11,
+	.on = FD_TRACKER,
+};
+
+FIXTURE_VARIANT_ADD(uapi, vm_sample) {
+	.op = 12,
+	.on = FD_VM,
+};
+
+FIXTURE_VARIANT_ADD(uapi, tracker_create) {
+	.op = 13,
+	.on = FD_VM,
+};
+
+static void harvest_once(struct context *ctx)
+{
+	struct kvmx_harvest arg = KX_ARG(kvmx_harvest);
+
+	fill_harvest(ctx, &arg);
+	kx_ioctl(ctx->fd[FD_TRACKER], KVMX_HARVEST, &arg);
+}
+
+FIXTURE_SETUP(uapi)
+{
+	struct context *ctx = &self->ctx;
+	int i;
+
+	self->op = &ops[variant->op];
+	self->arg = mmap(NULL, BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->arg);
+	ctx->buf = mmap(NULL, sizeof(*ctx->buf), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, ctx->buf);
+	ASSERT_EQ(0, vm_create(&ctx->vm, 0));
+	ASSERT_EQ(0, vm_add_slot(&ctx->vm, 1, VM_DATA_GFN, 64, MEM_ANON, 0));
+	ctx->fd[FD_SYSTEM] = kx_system();
+	ASSERT_LE(0, ctx->fd[FD_SYSTEM]);
+	ctx->fd[FD_VM] = kx_vm(ctx->vm.fd);
+	ASSERT_LE(0, ctx->fd[FD_VM]);
+	ctx->fd[FD_TRACKER] = -1;
+	if (!without_tracker(self->op)) {
+		ctx->fd[FD_TRACKER] = kx_tracker(ctx->fd[FD_VM], 0);
+		ASSERT_LE(0, ctx->fd[FD_TRACKER]);
+		/* TRACKER_CURVE wants two passes. */
+		for (i = 0; i < 3; i++) {
+			harvest_once(ctx);
+			sleep_ms(1);
+		}
+	}
+	self->fd = ctx->fd[variant->on];
+}
+
+FIXTURE_TEARDOWN(uapi)
+{
+	int i;
+
+	for (i = FD_TRACKER; i >= 0; i--)
+		close(self->ctx.fd[i]);
+	vm_destroy(&self->ctx.vm);
+	munmap(self->arg, BIG);
+}
+
+/* A valid argument at @at that claims @size bytes. */
+static void *valid(struct context *ctx, const struct op *op, void *at, uint32_t size)
+{
+	memset(at, 0, op->size);
+	*(uint32_t *)at = size;
+	op->fill(ctx, at);
+	return at;
+}
+
+/* What an ioctl gave, without keeping the fd it may have made. */
+static int call(const struct op *op, int fd, void *arg)
+{
+	int ret = kx_ioctl(fd, op->nr, arg);
+
+	if (op->returns_fd && ret >= 0) {
+		close(ret);
+		return 0;
+	}
+	return ret;
+}
+
+#define TRY(_arg) call(self->op, self->fd, (_arg))
+#define VALID(_size) valid(&self->ctx, self->op, self->arg, (_size))
+
+TEST_F(uapi, valid_input)
+{
+	ASSERT_EQ(0, TRY(VALID(self->op->size)));
+	/* The size is the caller's. */
+	EXPECT_EQ(self->op->size, *(uint32_t *)self->arg);
+}
+
+TEST_F(uapi, size_too_small)
+{
+	EXPECT_EQ(-EINVAL, TRY(VALID(self->op->size - 1)));
+	EXPECT_EQ(-EINVAL, TRY(VALID(4)));
+	EXPECT_EQ(-EINVAL, TRY(VALID(0)));
+}
+
+TEST_F(uapi, larger_with_zero_tail)
+{
+	memset(self->arg, 0, BIG);
+	EXPECT_EQ(0, TRY(VALID(self->op->size + 1)));
+	EXPECT_EQ(0, TRY(VALID(self->op->size + 64)));
+	EXPECT_EQ(0, TRY(VALID(PAGE_SIZE)));
+	EXPECT_TRUE(all_bytes(self->arg + self->op->size, 0, BIG - self->op->size));
+}
+
+TEST_F(uapi, larger_with_other_tail)
+{
+	memset(self->arg, 0, BIG);
+	self->arg[self->op->size] = 1;
+	EXPECT_EQ(-E2BIG, TRY(VALID(self->op->size + 1)));
+	EXPECT_EQ(-E2BIG, TRY(VALID(PAGE_SIZE)));
+	self->arg[self->op->size] = 0;
+	self->arg[PAGE_SIZE - 1] = 1;
+	EXPECT_EQ(-E2BIG, TRY(VALID(PAGE_SIZE)));
+	/* Behind the claimed size nobody looks. */
+	EXPECT_EQ(0, TRY(VALID(PAGE_SIZE - 1)));
+}
+
+TEST_F(uapi, larger_than_a_page)
+{
+	memset(self->arg, 0, BIG);
+	EXPECT_EQ(-E2BIG, TRY(VALID(PAGE_SIZE + 1)));
+	EXPECT_EQ(-E2BIG, TRY(VALID(~0U)));
+	EXPECT_EQ(-E2BIG, TRY(VALID(1U << 31)));
+}
+
+TEST_F(uapi, unknown_flags)
+{
+	uint32_t *arg, bit;
+
+	for (bit = 0; bit < 32; bit++) {
+		if (self->op->flags & (1U << bit))
+			continue;
+		arg = VALID(self->op->size);
+		arg[1] |= 1U << bit;
+		EXPECT_EQ(-EOPNOTSUPP, TRY(arg))
+			TH_LOG("flag %u", bit);
+	}
+	arg = VALID(self->op->size);
+	arg[1] = ~0U;
+	EXPECT_EQ(-EOPNOTSUPP, TRY(arg));
+}
+
+TEST_F(uapi, reserved_not_zero)
+{
+	const struct field *field = &self->op->reserved;
+	unsigned int i;
+	char *arg;
+
+	for (i = 0; i < field->len; i++) {
+		arg = VALID(self->op->size);
+		arg[field->offset + i] = 1;
+		EXPECT_EQ(-EOPNOTSUPP, TRY(arg));
+	}
+	/* Out fields are no reserved ones: what lies there must not matter. */
+	for (field = self->op->out; field->len; field++) {
+		arg = VALID(self->op->size);
+		memset(arg + field->offset, POISON, field->len);
+		EXPECT_EQ(0, TRY(arg));
+	}
+}
+
+TEST_F(uapi, bad_struct_pointer)
+{
+	char *arg;
+
+	EXPECT_EQ(-EFAULT, TRY(NULL));
+	EXPECT_EQ(-EFAULT, TRY((void *)1));
+	EXPECT_EQ(-EFAULT, TRY((void *)(1UL << 63)));
+	EXPECT_EQ(-EFAULT, TRY((void *)-8L));
+	/* Only the size is there, or all but the last byte, or just all. */
+	arg = map_before_hole(4);
+	*(uint32_t *)arg = self->op->size;
+	EXPECT_EQ(-EFAULT, TRY(arg));
+	arg = map_before_hole(self->op->size - 1);
+	memcpy(arg, VALID(self->op->size), self->op->size - 1);
+	EXPECT_EQ(-EFAULT, TRY(arg));
+	arg = map_before_hole(self->op->size);
+	EXPECT_EQ(0, TRY(valid(&self->ctx, self->op, arg, self->op->size)));
+	/* The claimed tail must be readable. */
+	EXPECT_EQ(-EFAULT, TRY(valid(&self->ctx, self->op, arg, self->op->size + 1)));
+}
+
+TEST_F(uapi, readonly_struct)
+{
+	char *arg = map_readonly(VALID(self->op->size), self->op->size);
+	int want = self->op->out[0].len || self->op->nr == KVMX_VM_SLOTS ? -EFAULT : 0;
+
+	ASSERT_NE(NULL, arg);
+	EXPECT_EQ(want, TRY(arg));
+}
+
+TEST_F(uapi, bad_array_pointer)
+{
+	static const uint64_t bad[] = { 0, 1, 1ULL << 63, ~7ULL, 0xffff800000000000ULL };
+	const struct field *field = &self->op->pointer;
+	char *arg;
+	unsigned int i;
+
+	for (i = 0; field->len && i < ARRAY_SIZE(bad); i++) {
+		/* HARVEST and RESTORE touch nothing if there is nothing to say. */
+		kx_mark_pages(self->ctx.fd[FD_VM], VM_DATA_GFN, 1);
+		arg = VALID(self->op->size);
+		*(uint64_t *)(arg + field->offset) = bad[i];
+		EXPECT_EQ(-EFAULT, TRY(arg))
+			TH_LOG("pointer %llx", (unsigned long long)bad[i]);
+	}
+	EXPECT_EQ(0, TRY(VALID(self->op->size)));
+}
+
+TEST_F(uapi, wrong_kind_of_fd)
+{
+	int kvm = self->ctx.vm.fd, kind;
+
+	for (kind = FD_SYSTEM; kind < FD_KINDS; kind++) {
+		if (self->op->kinds & ON(kind) || self->ctx.fd[kind] < 0)
+			continue;
+		EXPECT_EQ(-ENOTTY, call(self->op, self->ctx.fd[kind], VALID(self->op->size)))
+			TH_LOG("kind %d", kind);
+	}
+	EXPECT_EQ(-ENOTTY, call(self->op, kvm, VALID(self->op->size)));
+}
+
+TEST_F(uapi, nothing_uninitialised)
+{
+	const struct field *field;
+	unsigned int i;
+	char *arg;
+
+	/* Twice, with other poison: no value looks like both. */
+	for (i = 0; i < 2; i++) {
+		arg = VALID(self->op->size);
+		for (field = self->op->out; field->len; field++)
+			memset(arg + field->offset, i ? 0x5a : POISON, field->len);
+		ASSERT_EQ(0, TRY(arg));
+		for (field = self->op->out; field->len; field++)
+			EXPECT_FALSE(all_bytes(arg + field->offset, i ? 0x5a : POISON,
+					       field->len))
+				TH_LOG("out field at %u", field->offset);
+		if (self->op->reserved.len)
+			EXPECT_TRUE(all_bytes(arg + self->op->reserved.offset, 0,
+					      self->op->reserved.len));
+	}
+}
+
+/* Numbers nobody has: one behind the last of each group, other types, other directions. */
+TEST(unknown_numbers)
+{
+	static const unsigned int nrs[] = { 0x04, 0x0f, 0x16, 0x1f, 0x24, 0x7f, 0xff };
+	struct kvmx_info info = KX_ARG(kvmx_info);
+	struct vm vm;
+	int fd[FD_KINDS], kind;
+	unsigned int i;
+
+	ASSERT_EQ(0, vm_create(&vm, 0));
+	fd[FD_SYSTEM] = kx_system();
+	fd[FD_VM] = kx_vm(vm.fd);
+	fd[FD_TRACKER] = kx_tracker(fd[FD_VM], 0);
+	for (kind = 0; kind < FD_KINDS; kind++) {
+		ASSERT_LE(0, fd[kind]);
+		for (i = 0; i < ARRAY_SIZE(nrs); i++)
+			EXPECT_EQ(-ENOTTY, kx_ioctl(fd[kind], _IO(KVMX_TYPE, nrs[i]), &info));
+		/* KVM's own numbers do not get through. */
+		EXPECT_EQ(-ENOTTY, kx_ioctl(fd[kind], KVM_CREATE_VCPU, &info));
+		EXPECT_EQ(-ENOTTY, kx_ioctl(fd[kind], _IO(0xae, 0), &info));
+		EXPECT_EQ(-ENOTTY, kx_ioctl(fd[kind], _IOWR(KVMX_TYPE, 0, struct kvmx_info),
+					    &info));
+	}
+	for (kind = FD_TRACKER; kind >= 0; kind--)
+		close(fd[kind]);
+	vm_destroy(&vm);
+}
+
+TEST(info_and_feature_agree)
+{
+	struct kvmx_info info = KX_ARG(kvmx_info);
+	struct kvmx_feature feature;
+	uint64_t value[KVMX_FEAT_NR];
+	int sys = kx_system();
+	uint32_t i;
+
+	ASSERT_LE(0, sys);
+	ASSERT_EQ(0, kx_ioctl(sys, KVMX_INFO, &info));
+	EXPECT_EQ(KVMX_MAX_RUNS, info.max_runs);
+	EXPECT_EQ(KVMX_MAX_TRACKERS, info.max_trackers);
+	EXPECT_EQ(KVMX_MAX_SAMPLES, info.max_samples);
+	EXPECT_EQ(KVMX_MAX_POINTS, info.max_points);
+	EXPECT_EQ(0, info.features >> KVMX_FEAT_NR);
+	for (i = 0; i < KVMX_FEAT_NR; i++) {
+		feature = KX_ARG(kvmx_feature, .feature = i);
+		ASSERT_EQ(0, kx_ioctl(sys, KVMX_FEATURE, &feature));
+		EXPECT_EQ(!!(info.features & (1ULL << i)), !!feature.value)
+			TH_LOG("feature %u", i);
+		value[i] = feature.value;
+	}
+	/* What every host that runs these tests has: */
+	EXPECT_EQ(KVMX_MAX_TRACKERS, value[KVMX_FEAT_TRACKER]);
+	EXPECT_EQ(1, value[KVMX_FEAT_BITMAP]);
+	EXPECT_EQ(65536 * sizeof(struct kvm_dirty_gfn), value[KVMX_FEAT_RING]);
+	EXPECT_EQ(1, value[KVMX_FEAT_ABSENT]);
+	EXPECT_EQ(KVMX_MAX_SAMPLES, value[KVMX_FEAT_SAMPLE]);
+	EXPECT_EQ(KVMX_MAX_POINTS, value[KVMX_FEAT_PREDICT]);
+	EXPECT_EQ(sizeof(struct kvmx_event), value[KVMX_FEAT_EVENT]);
+	feature = KX_ARG(kvmx_feature, .feature = KVMX_FEAT_NR);
+	EXPECT_EQ(-EINVAL, kx_ioctl(sys, KVMX_FEATURE, &feature));
+	feature = KX_ARG(kvmx_feature, .feature = 64);
+	EXPECT_EQ(-EINVAL, kx_ioctl(sys, KVMX_FEATURE, &feature));
+	feature = KX_ARG(kvmx_feature, .feature = ~0U);
+	EXPECT_EQ(-EINVAL, kx_ioctl(sys, KVMX_FEATURE, &feature));
+	close(sys);
+}
+
+TEST(label_tail_is_zero)
+{
+	struct kvmx_vm_open arg = KX_ARG(kvmx_vm_open, .label = "abc\0rubbish");
+	struct kvmx_vm_info info = KX_ARG(kvmx_vm_info);
+	int sys = kx_system(), fd;
+	struct vm vm;
+
+	ASSERT_LE(0, sys);
+	ASSERT_EQ(0, vm_create(&vm, 0));
+	arg.vm_fd = vm.fd;
+	fd = kx_ioctl(sys, KVMX_VM_OPEN, &arg);
+	ASSERT_LE(0, fd);
+	memset(info.label, POISON, sizeof(info.label));
+	memset(info.uuid, POISON, sizeof(info.uuid));
+	ASSERT_EQ(0, kx_ioctl(fd, KVMX_VM_INFO, &info));
+	EXPECT_STREQ("abc", info.label);
+	EXPECT_TRUE(all_bytes(info.label + 3, 0, sizeof(info.label) - 3));
+	EXPECT_TRUE(all_bytes(info.uuid, 0, sizeof(info.uuid)));
+	close(fd);
+	vm_destroy(&vm);
+	close(sys);
+}
+
+TEST_HARNESS_MAIN
