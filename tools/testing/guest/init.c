@@ -12,6 +12,7 @@
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,18 +97,23 @@ static void mount_all(void)
 		close(fd);
 }
 
-/* /modules/list names them in the order of their needs. One that has no device is no error. */
+/* The list names them in the order of their needs. One that has no device is no error. */
 static void load_modules(void)
 {
-	char name[128], path[160];
+	char name[128], path[256];
+	struct utsname uts;
 	FILE *list;
 	int fd;
 
-	list = fopen("/modules/list", "r");
-	if (!list)
+	uname(&uts);
+	snprintf(path, sizeof(path), "/modules/%s/list", uts.release);
+	list = fopen(path, "r");
+	if (!list) {
+		printf("kvmx-guest: no modules for %s\n", uts.release);
 		return;
+	}
 	while (fscanf(list, "%127s", name) == 1) {
-		snprintf(path, sizeof(path), "/modules/%s", name);
+		snprintf(path, sizeof(path), "/modules/%s/%s", uts.release, name);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != ENODEV))
 			printf("kvmx-guest: %s: %s\n", path, strerror(errno));
@@ -135,7 +141,7 @@ static void read_config(void)
 
 static void run_shell(void)
 {
-	static char * const argv[] = { "/bin/busybox", "sh", NULL };
+	static char * const argv[] = { "/bin/busybox", "setsid", "cttyhack", "/bin/sh", NULL };
 	static char * const install[] = { "/bin/busybox", "--install", "-s", NULL };
 	static char * const env[] = { "PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/",
 				      "TERM=linux", NULL };
@@ -150,7 +156,6 @@ static void run_shell(void)
 	printf("GUEST READY load=shell\n");
 	pid = fork();
 	if (!pid) {
-		setsid();
 		execve(argv[0], argv, env);
 		_exit(127);
 	}
