@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The dirty curve, see curve.h. Pure: compiled for the kernel and for the unit tests alike.
+ */
+#include <linux/bitops.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/log2.h>
+#include <linux/string.h>
+
+#include "arith.h"
+#include "curve.h"
+
+/* fixed-point 1.0; 9.0 in twice as many bits still fits 64 */
+#define ONE_SHIFT	30
+#define ONE		BIT_ULL(ONE_SHIFT)
+
+/* a curve's head ends where a page more or less would matter */
+#define HEAD_MIN_PAGES	16
+
+/* a bucket is stale after so many passes and so many times its own interval */
+#define STALE		16
+
+/* interval of bucket 0: below 2^16 ns; of the last: 2^46 ns, 19 hours, and above */
+#define BUCKET_SHIFT	15
+
+/* sorted by time, of equal times the one with more pages; returns how many are left */
+static u32 sort_points(struct kvmx_point *pt, u32 nr)
+{
+	struct kvmx_point p;
+	u32 i, j, out = 0;
+
+	for (i = 1; i < nr; i++) {
+		p = pt[i];
+		for (j = i; j && pt[j - 1].time_ns > p.time_ns; j--)
+			pt[j] = pt[j - 1];
+		pt[j] = p;
+	}
+	for (i = 1; i < nr; i++) {
+		if (pt[i].time_ns != pt[out].time_ns)
+			pt[++out] = pt[i];
+		else
+			pt[out].pages = max(pt[out].pages, pt[i].pages);
+	}
+	return out + 1;
+}
+
+/* leaves the corners of the smallest concave, non-decreasing curve above pt and the origin */
+static u32 majorant(struct kvmx_point *pt, u32 nr)
+{
+	const struct kvmx_point origin = { 0, 0 };
+	const struct kvmx_point *a, *b;
+	struct kvmx_point n;
+	u64 top = 0;
+	u32 i, out = 0;
+
+	for (i = 0; i < nr; i++) {
+		n = pt[i];
+		top = max(top, n.pages);
+		n.pages = top;
+		while (out) {
+			a = out > 1 ? &pt[out - 2] : &origin;
+			b = &pt[out - 1];
+			if (kvmx_mul_gt(b->pages - a->pages, n.time_ns - b->time_ns,
+					n.pages - b->pages, b->time_ns - a->time_ns))
+				break;
+			out--;
+		}
+		pt[out++] = n;
+	}
+	return out;
+}
+
+/*
+ * Below the first measured time t the chord from the origin is the least that a concave curve can
+ * be, and the first segment drawn backwards the most. A guest with a hot set is near the latter,
+ * one that writes at random near the former. A power law between t and 2t tells them apart:
+ * D(t/2)/D(t) = D(t)/D(2t). Both bounds are kept, so the curve stays concave.
+ */
+static void add_head(struct kvmx_curve *c, const struct kvmx_point *m, u32 nr)
+{
+	struct kvmx_point head[KVMX_CURVE_HEAD];
+	struct kvmx_point up = m[0], at;
+	u64 dt, dp, twice, chord;
+	u32 i, k = 0;
+
+	if (nr < 2)
+		goto out;
+	dt = m[1].time_ns - m[0].time_ns;
+	dp = m[1].pages - m[0].pages;
+	twice = kvmx_add(m[0].pages, kvmx_muldiv(m[0].time_ns, dp, dt));
+	for (i = 1; i < nr; i++) {
+		if (m[i].time_ns - m[0].time_ns < m[0].time_ns)
+			continue;
+		twice = m[i - 1].pages +
+			kvmx_muldiv(2 * m[0].time_ns - m[i - 1].time_ns,
+				    m[i].pages - m[i - 1].pages,
+				    m[i].time_ns - m[i - 1].time_ns);
+		break;
+	}
+	while (k < KVMX_CURVE_HEAD && up.time_ns > 1 && up.pages > HEAD_MIN_PAGES) {
+		at.time_ns = up.time_ns / 2;
+		chord = kvmx_muldiv_up(up.pages, at.time_ns, up.time_ns);
+		at.pages = kvmx_muldiv(up.pages, m[0].pages, twice);
+		at.pages = min(at.pages, kvmx_sub(up.pages,
+						  kvmx_muldiv_up(up.time_ns - at.time_ns, dp, dt)));
+		if (at.pages <= chord)
+			break;
+		dt = up.time_ns - at.time_ns;
+		dp = up.pages - at.pages;
+		head[k++] = at;
+		up = at;
+	}
+out:
+	for (i = 0; i < k; i++)
+		c->pt[i] = head[k - 1 - i];
+	c->first = k;
+	c->nr_all = k;
+}
+
+/*
+ * Growth from t to 2t after d from t/2 to t, for a guest whose last doubling but one grew by d1.
+ * A random writer's D saturates exponentially: with y = exp(-rt/4) the growths of successive
+ * doublings are in the ratio y(1 + y), and y is squared each time. A mixture of rates saturates
+ * slower, at worst as a power law, where y stays. y to the power of 1.5 is between the two; hot
+ * sets (y = 0) and streams (y = 1) come out right in any case.
+ */
+static u64 ratio_to_y(u64 d1, u64 d2)
+{
+	u64 q = min(kvmx_muldiv(d2, ONE, d1), 2 * ONE);
+
+	/* y(1 + y) = q */
+	return (int_sqrt((ONE + 4 * q) << ONE_SHIFT) - ONE) / 2;
+}
+
+static u64 next_growth(u64 d, u64 *y)
+{
+	*y = (*y * int_sqrt(*y << ONE_SHIFT)) >> ONE_SHIFT;
+	return kvmx_muldiv_up(d, (*y * (ONE + *y)) >> ONE_SHIFT, ONE);
+}
+
+static void add_tail(struct kvmx_curve *c)
+{
+	const struct kvmx_point origin = { 0, 0 };
+	const struct kvmx_point *m = &c->pt[c->first], *prev = &origin;
+	struct kvmx_point last = c->pt[c->nr_all - 1];
+	u64 half, quarter, line, d, room, y = ONE;
+	u32 i;
+
+	if (c->nr_all > 1)
+		prev = &c->pt[c->nr_all - 2];
+	line = kvmx_muldiv(last.time_ns, last.pages - prev->pages, last.time_ns - prev->time_ns);
+	d = line;
+	/* without a point below half of the last time, only the straight line is safe */
+	if (m->time_ns <= last.time_ns / 2) {
+		half = kvmx_curve_pages(c, last.time_ns / 2);
+		quarter = kvmx_curve_pages(c, last.time_ns / 4);
+		y = ratio_to_y(half - quarter, last.pages - half);
+		d = min(line, next_growth(last.pages - half, &y));
+	}
+	for (i = 0; i < KVMX_CURVE_TAIL && d && last.pages < c->total_pages; i++) {
+		if (last.time_ns > U64_MAX / 2)
+			break;
+		room = c->total_pages - last.pages;
+		if (d > room) {
+			last.time_ns += kvmx_muldiv_up(last.time_ns, room, d);
+			last.pages = c->total_pages;
+		} else {
+			last.time_ns *= 2;
+			last.pages += d;
+		}
+		c->pt[c->nr_all++] = last;
+		d = next_growth(d, &y);
+	}
+}
+
+/**
+ * kvmx_curve_build() - make a dirty curve of measured points
+ * @c: the curve
+ * @in: points in any order; of points with the same time the one with more pages counts
+ * @nr: points in @in, 1 to KVMX_MAX_POINTS
+ * @total_pages: pages of the VM
+ *
+ * The curve is the smallest one that is concave, never falls, starts at the origin and lies
+ * nowhere below a point: D has these properties, so what contradicts them is noise, and an upper
+ * bound is wanted.
+ *
+ * Where nothing was measured the curve is extrapolated: below the first point by a power law,
+ * beyond the last one by its growth over the last two doublings (see add_head() and add_tail()),
+ * at most to @total_pages, and over 12 doublings at most. With one point only it is the straight
+ * line through it. Against synthetic guests (idle, random over a region, hot set, both, stream,
+ * growing, mixtures), measured without noise up to a time T, the extrapolation to 4T is within
+ * 20 % of the truth for all but regions that end beyond T (the end of a stream cannot be foreseen):
+ * for those it is above.
+ *
+ * Return: 0, or -EINVAL if @nr is out of range, a time is 0, or pages exceed @total_pages.
+ */
+int kvmx_curve_build(struct kvmx_curve *c, const struct kvmx_point *in, u32 nr, u64 total_pages)
+{
+	/* the measured points, until it is known where they go */
+	struct kvmx_point *m = &c->pt[KVMX_CURVE_HEAD];
+	u32 i;
+
+	if (!nr || nr > KVMX_MAX_POINTS)
+		return -EINVAL;
+	for (i = 0; i < nr; i++) {
+		if (!in[i].time_ns || in[i].pages > total_pages)
+			return -EINVAL;
+	}
+	memset(c, 0, sizeof(*c));
+	c->total_pages = total_pages;
+	memcpy(m, in, nr * sizeof(*m));
+	nr = sort_points(m, nr);
+	nr = majorant(m, nr);
+	c->nr = nr;
+	add_head(c, m, nr);
+	memmove(&c->pt[c->first], m, nr * sizeof(*m));
+	c->nr_all = c->first + nr;
+	add_tail(c);
+	return 0;
+}
+
+/**
+ * kvmx_curve_pages() - D(t)
+ * @c: the curve
+ * @t_ns: a time
+ *
+ * Return: different pages dirtied in @t_ns, rounded up: at most one more than the exact value.
+ */
+u64 kvmx_curve_pages(const struct kvmx_curve *c, u64 t_ns)
+{
+	struct kvmx_point a = { 0, 0 }, b;
+	u32 i;
+
+	for (i = 0; i < c->nr_all; i++) {
+		b = c->pt[i];
+		if (t_ns <= b.time_ns)
+			return a.pages + kvmx_muldiv_up(b.pages - a.pages, t_ns - a.time_ns,
+							b.time_ns - a.time_ns);
+		a = b;
+	}
+	return a.pages;
+}
+
+/**
+ * kvmx_curve_time() - the inverse of D
+ * @c: the curve
+ * @pages: a number of pages
+ *
+ * Return: the shortest time in which so many different pages are dirtied, rounded up to a
+ * nanosecond; KVMX_PREDICT_NEVER if they never are.
+ */
+u64 kvmx_curve_time(const struct kvmx_curve *c, u64 pages)
+{
+	struct kvmx_point a = { 0, 0 }, b;
+	u32 i;
+
+	if (!pages)
+		return 0;
+	for (i = 0; i < c->nr_all; i++) {
+		b = c->pt[i];
+		if (pages <= b.pages)
+			return a.time_ns + kvmx_muldiv_up(b.time_ns - a.time_ns, pages - a.pages,
+							  b.pages - a.pages);
+		a = b;
+	}
+	return KVMX_PREDICT_NEVER;
+}
+
+/**
+ * kvmx_curve_err_permille() - standard error of a sampled fraction
+ * @dirty: samples found dirty
+ * @samples: samples taken
+ *
+ * Return: 1000 * sqrt(F(1 - F)/K) rounded up, where F is @dirty / @samples and K @samples; 1000
+ * without samples, for then nothing is known.
+ */
+u32 kvmx_curve_err_permille(u32 dirty, u32 samples)
+{
+	u64 variance, root;
+
+	if (!samples)
+		return 1000;
+	dirty = min(dirty, samples);
+	/* in 1/10^6: at most 10^6/4, and F(1 - F) is below 2^64 even before it is divided by K^2 */
+	variance = kvmx_muldiv_up((u64)dirty * (samples - dirty), 1000000, (u64)samples * samples);
+	variance = DIV_ROUND_UP_ULL(variance, samples);
+	root = int_sqrt(variance);
+	return root * root < variance ? root + 1 : root;
+}
+
+/* without overflow */
+static u64 mean(u64 a, u64 b)
+{
+	return (a & b) + ((a ^ b) >> 1);
+}
+
+/**
+ * kvmx_history_add() - a pass is complete
+ * @h: the history
+ * @interval_ns: time between the beginnings of this pass and the one before
+ * @pages: pages that this pass returned
+ *
+ * A pass that has none before it has no interval and is not added. Intervals of 0 are ignored.
+ * Passes with about the same interval (to a factor of 2) are averaged, the last one with a weight
+ * of one half, the one before of a quarter, and so on.
+ */
+void kvmx_history_add(struct kvmx_history *h, u64 interval_ns, u64 pages)
+{
+	struct kvmx_history_bucket *b;
+	int i;
+
+	if (!interval_ns)
+		return;
+	i = clamp(ilog2(interval_ns) - BUCKET_SHIFT, 0, KVMX_MAX_POINTS - 1);
+	b = &h->bucket[i];
+	b->pages = b->time_ns ? mean(b->pages, pages) : pages;
+	b->time_ns = b->time_ns ? mean(b->time_ns, interval_ns) : interval_ns;
+	h->count++;
+	h->clock_ns = kvmx_add(h->clock_ns, interval_ns);
+	b->count = h->count;
+	b->clock_ns = h->clock_ns;
+}
+
+static bool is_stale(const struct kvmx_history *h, const struct kvmx_history_bucket *b)
+{
+	return h->count - b->count > STALE && (h->clock_ns - b->clock_ns) / STALE > b->time_ns;
+}
+
+/**
+ * kvmx_history_curve() - the dirty curve that the passes have shown
+ * @h: the history
+ * @total_pages: pages of the VM now; more than that are never assumed
+ * @c: the curve
+ *
+ * What has not been seen again for 16 passes and 16 times its own interval is left out.
+ *
+ * Return: 0, or -ENODATA if nothing was added yet, that is if fewer than two passes are complete.
+ */
+int kvmx_history_curve(const struct kvmx_history *h, u64 total_pages, struct kvmx_curve *c)
+{
+	struct kvmx_point pt[KVMX_MAX_POINTS];
+	const struct kvmx_history_bucket *b;
+	u32 i, nr = 0;
+
+	for (i = 0; i < KVMX_MAX_POINTS; i++) {
+		b = &h->bucket[i];
+		if (!b->time_ns || is_stale(h, b))
+			continue;
+		pt[nr].time_ns = b->time_ns;
+		pt[nr].pages = min(b->pages, total_pages);
+		nr++;
+	}
+	return nr ? kvmx_curve_build(c, pt, nr, total_pages) : -ENODATA;
+}
