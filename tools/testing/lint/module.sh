@@ -22,7 +22,8 @@ need_files "$sources"
 # Without this a missing sparse would look like a clean tree.
 verb=CC
 [ "$tool" = gcc ] || verb=CHECK
-seen=$(grep -cE "^ *$verb .*/?(kvmx|ksm|vfio)/.*\.[co]$" "$log.log")
+seen=$(sed "s|$LINT/ko/$kernel/||" "$log.log" |
+	grep -cE "^ *$verb (\[M\])? *(kvmx|ksm|vfio)/.*\.[co]$")
 if [ "$seen" != "$sources" ]; then
 	echo "$verb ran on $seen of $sources source files"
 	exit 1
