@@ -48,4 +48,5 @@ need_files ${#user[@]}
 rc=0
 check "$(join "${kernel_ignore[@]}")" "${kernel[@]}" > "$log" || rc=1
 check "$(join "${user_ignore[@]}")" "${user[@]}" >> "$log" || rc=1
+rm -f .checkpatch-camelcase.* # a cache it keeps in the tree
 finding_free "$log" && [ $rc = 0 ]
