@@ -25,7 +25,7 @@ modules: ## build kvmx.ko for KDIR (default: the running kernel)
 tools: ## build libkvmx, kvmxctl, kvmx-vmm and the tests into build/user
 	$(Q)$(MAKE) -C tools O=$(O)
 
-install: tools ## install the module, UAPI header, library and tools (DESTDIR=, prefix=)
+install: modules tools ## install the module, UAPI header, library and tools (DESTDIR=, prefix=)
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(Q)install -D -m 644 include/uapi/linux/kvmx.h \
 		$(DESTDIR)$(prefix)/include/linux/kvmx.h
