@@ -20,7 +20,7 @@ void *beat_thread(void *arg)
 	fd = open("/dev/port", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		fatal("/dev/port: %s", strerror(errno));
-	while (!atomic_load(&stopping)) {
+	for (;;) {
 		if (pwrite(fd, &byte, 1, config.beat_port) != 1)
 			fatal("/dev/port: %s", strerror(errno));
 		byte++;
@@ -28,6 +28,4 @@ void *beat_thread(void *arg)
 		clock_check("beat");
 		sleep_ns(config.beat_ms * NSEC_PER_MSEC);
 	}
-	close(fd);
-	return NULL;
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The words kvmx.NAME=VALUE of the kernel's command line.
+ * The words kvmx.NAME=VALUE of the kernel's command line, and of a line typed on the console to
+ * get another load.
  *
- *	load	shell (default), idle, uniform, hotset, hot+uniform, stream, grow, same
+ *	load	shell (default), idle, uniform, hotset, hot+uniform, stream, grow, same;
+ *		resets mib, rate, hot and work, so it comes first
  *	mib	memory under load
  *	rate	pages written per second there
  *	hot	MiB of the hot set, rewritten whole every pass milliseconds
@@ -60,6 +62,10 @@ static int parse_load(const char *value)
 			continue;
 		config.load = loads[i].name;
 		config.pattern = loads[i].pattern;
+		config.mib = 0;
+		config.rate = 0;
+		config.hot_mib = 0;
+		config.work = false;
 		config.shell = false;
 		return 0;
 	}
@@ -77,7 +83,7 @@ static int parse_word(const char *name, const char *value)
 		{ "rate", &config.rate, 10000000 },
 		{ "hot", &config.hot_mib, 65536 },
 		{ "pass", &config.pass_ms, 60000 },
-		{ "threads", &config.threads, 16 },
+		{ "threads", &config.threads, MAX_LOADERS },
 		{ "seconds", &config.seconds, 86400 },
 		{ "check", &config.check_rate, 10000000 },
 		{ "jump", &config.jump_ms, 86400000 },

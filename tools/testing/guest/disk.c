@@ -79,6 +79,7 @@ void disk_prepare(void)
 	__u64 bytes;
 	__u32 i;
 
+	memset(block_seq, 0, sizeof(block_seq));
 	disk_fd = open(DISK, O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (disk_fd < 0 || ioctl(disk_fd, BLKGETSIZE64, &bytes))
 		fatal("%s: %s", DISK, strerror(errno));
@@ -93,6 +94,12 @@ void disk_prepare(void)
 		buffer_block[i] = NOTHING;
 	for (i = 0; i < nr_blocks; i++)
 		write_block(i, i % NR_BUFFERS);
+}
+
+void disk_release(void)
+{
+	munmap(buffers, NR_BUFFERS * PAGE_BYTES);
+	close(disk_fd);
 }
 
 void *disk_thread(void *arg)

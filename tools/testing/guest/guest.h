@@ -64,6 +64,7 @@ struct region {
 };
 
 #define MAX_REGIONS	2
+#define MAX_LOADERS	16
 
 struct stats {
 	atomic_ullong writes;
@@ -95,6 +96,7 @@ void clock_check(const char *who);
 void load_prepare(void);
 void load_start(void);
 __u64 load_join(void);
+void load_release(void);
 
 /* check.c */
 __printf(1, 2) void check_fail(const char *fmt, ...);
@@ -106,6 +108,7 @@ void *beat_thread(void *arg);
 
 /* disk.c */
 void disk_prepare(void);
+void disk_release(void);
 void *disk_thread(void *arg);
 
 /* regs.c */

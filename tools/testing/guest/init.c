@@ -19,7 +19,7 @@
 #include "guest.h"
 
 #define BEAT_PRIORITY	50
-#define MAX_THREADS	8
+#define MAX_THREADS	4
 
 struct stats stats;
 atomic_bool stopping;
@@ -49,20 +49,11 @@ void fatal(const char *fmt, ...)
 	exit(1);
 }
 
-static void start_thread(void *(*fn)(void *), int fifo_prio)
+static void start_thread(void *(*fn)(void *))
 {
-	struct sched_param param = { .sched_priority = fifo_prio };
-	pthread_attr_t attr;
 	int ret;
 
-	pthread_attr_init(&attr);
-	if (fifo_prio) {
-		pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
-		pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
-		pthread_attr_setschedparam(&attr, &param);
-	}
-	ret = pthread_create(&threads[nr_threads++], &attr, fn, NULL);
-	pthread_attr_destroy(&attr);
+	ret = pthread_create(&threads[nr_threads++], NULL, fn, NULL);
 	if (ret)
 		fatal("cannot start a thread: %s", strerror(ret));
 }
@@ -71,6 +62,24 @@ static void join_threads(void)
 {
 	while (nr_threads)
 		pthread_join(threads[--nr_threads], NULL);
+}
+
+/* It beats until the end, and before everything else. */
+static void start_beat(void)
+{
+	struct sched_param param = { .sched_priority = BEAT_PRIORITY };
+	pthread_attr_t attr;
+	pthread_t thread;
+	int ret;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
+	pthread_attr_setschedparam(&attr, &param);
+	ret = pthread_create(&thread, &attr, beat_thread, NULL);
+	pthread_attr_destroy(&attr);
+	if (ret)
+		fatal("cannot start the heartbeat: %s", strerror(ret));
 }
 
 static void mount_all(void)
@@ -174,24 +183,6 @@ static void report(const char *what, __u64 start)
 	       stats.regs, stats.fails);
 }
 
-/* Wait for a while; true if "stop" was typed meanwhile. */
-static bool wait_for_stop(int timeout_ms)
-{
-	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
-	char line[80];
-	ssize_t n;
-
-	if (poll(&pfd, 1, timeout_ms) <= 0)
-		return false;
-	n = read(STDIN_FILENO, line, sizeof(line) - 1);
-	if (n <= 0) {
-		sleep_ns(timeout_ms * NSEC_PER_MSEC);
-		return false;
-	}
-	line[n] = '\0';
-	return strstr(line, "stop");
-}
-
 static void damage_a_page(void)
 {
 	static bool done;
@@ -203,29 +194,58 @@ static void damage_a_page(void)
 	region_page(region, region->nr_pages / 2)[PAGE_WORDS - 1] ^= 1;
 }
 
-static void run_load(void)
+static void begin_load(void)
 {
-	__u64 start, elapsed, reported, written;
-
 	load_prepare();
 	if (config.disk_rate)
 		disk_prepare();
-	start = now_ns();
-	reported = start;
 	printf("GUEST READY load=%s\n", config.load);
 
-	if (config.beat_port)
-		start_thread(beat_thread, BEAT_PRIORITY);
-	start_thread(check_thread, 0);
+	atomic_store(&stopping, false);
+	start_thread(check_thread);
 	if (config.disk_rate)
-		start_thread(disk_thread, 0);
+		start_thread(disk_thread);
 	if (config.regs)
-		start_thread(regs_thread, 0);
+		start_thread(regs_thread);
 	load_start();
+}
+
+static void end_load(void)
+{
+	atomic_store(&stopping, true);
+	join_threads();
+	check_all(load_join());
+	load_release();
+	if (config.disk_rate)
+		disk_release();
+}
+
+/* Wait for a line on the console; false if none came. */
+static bool read_line(char *line, size_t size, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
+	ssize_t n;
+
+	if (poll(&pfd, 1, timeout_ms) <= 0)
+		return false;
+	n = read(STDIN_FILENO, line, size - 1);
+	if (n <= 0) {
+		/* Hung up: don't spin. */
+		sleep_ns(timeout_ms * NSEC_PER_MSEC);
+		return false;
+	}
+	line[n] = '\0';
+	return true;
+}
+
+/* Let the load run; true if a line on the console asks for another one. */
+static bool watch_load(__u64 start, char *line, size_t size)
+{
+	__u64 elapsed, reported = now_ns();
 
 	do {
-		bool stop = wait_for_stop(200);
-
+		if (read_line(line, size, 200))
+			return !strstr(line, "stop");
 		if (now_ns() - reported >= config.report_ms * NSEC_PER_MSEC) {
 			reported += config.report_ms * NSEC_PER_MSEC;
 			report("GUEST STAT", start);
@@ -233,14 +253,25 @@ static void run_load(void)
 		elapsed = now_ns() - start;
 		if (config.corrupt_s && elapsed > config.corrupt_s * NSEC_PER_SEC)
 			damage_a_page();
-		if (stop)
-			break;
 	} while (!config.seconds || elapsed < config.seconds * NSEC_PER_SEC);
+	return false;
+}
 
-	atomic_store(&stopping, true);
-	join_threads();
-	written = load_join();
-	check_all(written);
+static void run_loads(void)
+{
+	__u64 start = now_ns();
+	char line[256];
+	bool again;
+
+	if (config.beat_port)
+		start_beat();
+	do {
+		begin_load();
+		again = watch_load(start, line, sizeof(line));
+		end_load();
+		if (again && config_parse(line))
+			fatal("bad line on the console");
+	} while (again);
 	report(stats.fails ? "GUEST BAD" : "GUEST OK", start);
 	leave();
 }
@@ -254,6 +285,6 @@ int main(void)
 	if (config.shell)
 		run_shell();
 	else
-		run_load();
+		run_loads();
 	return 0;
 }

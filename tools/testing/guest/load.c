@@ -11,7 +11,6 @@
 #define TICK_NS		(5 * NSEC_PER_MSEC)
 /* After a pause the load goes on as before; it does not make up for it in one burst. */
 #define CATCH_UP_NS	(10 * TICK_NS)
-#define MAX_THREADS	16
 
 struct region regions[MAX_REGIONS];
 unsigned int nr_regions;
@@ -36,7 +35,7 @@ struct loader {
 	unsigned long work;
 };
 
-static struct loader loaders[MAX_THREADS];
+static struct loader loaders[MAX_LOADERS];
 /* Writes before the load began. */
 static __u64 filled;
 
@@ -207,4 +206,17 @@ __u64 load_join(void)
 			written += loaders[t].writers[i].written;
 	}
 	return written;
+}
+
+void load_release(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_regions; i++) {
+		munmap(regions[i].mem, (size_t)regions[i].nr_pages * PAGE_BYTES);
+		free(regions[i].writes);
+	}
+	nr_regions = 0;
+	filled = 0;
+	memset(loaders, 0, sizeof(loaders));
 }
