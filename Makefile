@@ -26,7 +26,8 @@ tools: ## build libkvmx, kvmxctl, kvmx-vmm and the tests into build/user
 	$(Q)$(MAKE) -C tools O=$(O)
 
 install: modules tools ## install the module, UAPI header, library and tools (DESTDIR=, prefix=)
-	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
+		CONFIG_MODULE_SIG_ALL= modules_install
 	$(Q)install -D -m 644 include/uapi/linux/kvmx.h \
 		$(DESTDIR)$(prefix)/include/linux/kvmx.h
 	$(Q)$(MAKE) -C tools O=$(O) DESTDIR=$(DESTDIR) prefix=$(prefix) install
