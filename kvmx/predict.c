@@ -15,12 +15,12 @@
  *
  * A sender works in rounds. Round k has a list of N(k) pages to send and takes t(k); what the
  * guest dirties meanwhile, N(k+1) = D(t(k)), is the list of the next round. N(0) is what remains
- * before the first round. The guest is paused at the first k where the pause for the pages then
- * left, fixed + N(k)/B, is allowed (B: bandwidth in pages). With D concave and B constant the
- * N(k) fall monotonically, or the migration makes no progress and never will.
+ * before the first round. B is the bandwidth in pages. The guest is paused as soon as the pause
+ * for the pages left, fixed + N/B, is allowed.
  *
- * Plain pre-copy sends the whole list: t(k) = N(k)/B. It gets down to the largest time where
- * D(t) = B t, a chord of the curve from the origin, and no further.
+ * Plain pre-copy sends the whole list, t(k) = N(k)/B, and looks at the end of each round. With D
+ * concave the N(k) fall monotonically, or the migration makes no progress and never will. It gets
+ * down to the largest time where D(t) = B t, a chord of the curve from the origin, and no further.
  *
  * A sender that defers goes through the list by age, pages written least recently first, and
  * skips a page that was written since the round began: it has to be sent again anyway. If the
@@ -31,27 +31,27 @@
  *	d tau/dt = 1 - B/D'(tau)
  *
  * and the backlog falls until D'(tau) = B, a tangent of the curve instead of a chord: for a guest
- * with a hot set that is just the hot set, which is not sent before the pause. A round that began
- * with tau = t(k-1) is through when tau is the time since it began:
- *
- *	integral from t(k) to t(k-1) of D'/(B - D') d tau = t(k)
+ * with a hot set that is just the hot set, which is not sent before the pause. To get from tau to
+ * a younger tau' takes the integral from tau' to tau of D'/(B - D'), and a round that began with
+ * tau = t(k-1) is through when tau is the time since it began. Such a sender always knows its
+ * backlog, and so pauses in the middle of a round.
  *
  * The first round goes through its pages in no particular order. Of R pages out of N, a page is
  * skipped if it was written before its turn, which is so for the fraction D(t)/N at time t:
  *
  *	integral from 0 to t(0) of dt/(N - D(t)) = R/(N B)
  *
- * In both cases B t(k) pages are sent, never more than by plain pre-copy. If R is less than all
- * pages and the guest dirties as many in some time, they are taken to be those written last, as
- * they are in the middle of a migration.
+ * In all rounds B pages are sent per time, never more than by plain pre-copy. If R is less than
+ * all pages and the guest dirties as many in some time, they are taken to be those written last,
+ * as they are in the middle of a migration.
  *
  * vCPUs at speed s dirty D(s t). In the guest's own time that is the same curve and a link of
  * bandwidth B/s, so a slower guest is handled as a faster link; only the pause keeps the real one.
  *
  * Accuracy: D is taken piecewise linear, where all this has closed solutions (but for the first
- * integral: its error is below 0.2 % of t(0), and above the truth). Numbers of pages are exact to
- * one page and times to the time of one page on the link, per round, and all roundings are upward.
- * Products have 128 bits; results that do not fit 64 are KVMX_PREDICT_NEVER.
+ * round's integral: its error is below 0.2 % of t(0), and above the truth). Numbers of pages are
+ * exact to one page and times to the time of one page on the link, per round, and all roundings
+ * are upward. Products have 128 bits; results that do not fit 64 are KVMX_PREDICT_NEVER.
  *
  * The assumptions are that pages are written independently of each other, that the load does not
  * change, and that the sender looks at the dirty log often: one that looks every h skips a page
@@ -59,8 +59,8 @@
  */
 
 #define NSEC_PER_MILLI	1000000ULL	/* of a second's 1000 permille */
-#define MAX_ROUNDS	256
-#define STEPS		8		/* of the first integral, per segment of the curve */
+#define MAX_ROUNDS	64
+#define STEPS		8		/* of the first round's integral, per segment of the curve */
 
 /* a link carries num pages in den ns of the guest's own time */
 struct link {
@@ -93,90 +93,155 @@ static u64 link_time(const struct link *l, u64 pages)
 	return kvmx_muldiv_up(pages, l->den, l->num);
 }
 
-/* duration of the first round of a sender that defers: see DOC, the first integral */
-static u64 first_round(const struct kvmx_curve *c, const struct link *l, u64 pages)
+static void run_plain(const struct kvmx_curve *c, const struct link *l, u64 budget,
+		      struct ending *e)
 {
-	u64 need = link_time(l, pages), t = 0, d = 0, next_d, end, step, clean, gain;
-	u32 i, s;
+	u64 t, last = KVMX_PREDICT_NEVER;
+	u64 pages = e->left;
 
-	if (need == KVMX_PREDICT_NEVER)
-		return need;
-	for (i = 0; i < c->nr_all; i++) {
-		for (s = STEPS; s; s--) {
-			end = c->pt[i].time_ns;
-			step = (end - t) / s;
-			next_d = kvmx_curve_pages(c, t + step);
-			clean = c->total_pages - d - (next_d - d) / 2;
-			gain = kvmx_muldiv(step, c->total_pages, clean);
-			if (gain >= need)
-				return t + kvmx_muldiv_up(need, clean, c->total_pages);
-			need -= gain;
-			t += step;
-			d = next_d;
-		}
+	while (pages > budget && e->rounds < MAX_ROUNDS) {
+		t = link_time(l, pages);
+		if (t >= last)
+			return;
+		e->rounds++;
+		e->sent = kvmx_add(e->sent, pages);
+		last = t;
+		pages = kvmx_curve_pages(c, t);
+		e->left = min(e->left, pages);
 	}
-	return kvmx_add(t, kvmx_muldiv_up(need, c->total_pages - d, c->total_pages));
+	e->fits = pages <= budget;
+}
+
+/* a backlog that falls evenly from @from to @to in @dt is down to @level after */
+static u64 fall_time(u64 dt, u64 from, u64 to, u64 level)
+{
+	return kvmx_muldiv_up(dt, from - level, from - to);
 }
 
 /*
- * Duration of a later round that began when the oldest page's age was tau: see DOC. Goes down the
- * segments of the curve. On one that takes dt to dirty what the link carries in w, D'/B = w/dt.
+ * Duration of the first round of a sender that defers, or the time until its backlog has fallen
+ * to @budget if that comes first. Of the pages never written, those yet to be sent take the link
+ * @need if none of them is written before its turn.
  */
-static u64 later_round(const struct kvmx_curve *c, const struct link *l, u64 tau)
+static u64 first_round(const struct kvmx_curve *c, const struct link *l, u64 budget,
+		       struct ending *e)
+{
+	u64 need = link_time(l, e->left), backlog = e->left, t = 0, d = 0;
+	u64 step, clean, gain, next, next_d;
+	u32 i = 0, s = STEPS;
+
+	while (need && need != KVMX_PREDICT_NEVER) {
+		/* beyond the curve nothing gets dirty any more */
+		step = i < c->nr_all ? (c->pt[i].time_ns - t) / s : need;
+		next_d = kvmx_curve_pages(c, t + step);
+		clean = c->total_pages - d - (next_d - d) / 2;
+		gain = kvmx_muldiv(step, c->total_pages, clean);
+		if (gain >= need) {
+			step = kvmx_muldiv_up(need, clean, c->total_pages);
+			next_d = kvmx_curve_pages(c, t + step);
+			gain = need;
+		}
+		need -= gain;
+		next = next_d + kvmx_muldiv_up(link_pages(l, need), c->total_pages - next_d,
+					       c->total_pages);
+		if (next <= budget) {
+			e->fits = true;
+			return t + fall_time(step, backlog, next, budget);
+		}
+		backlog = next;
+		d = next_d;
+		t += step;
+		if (!--s) {
+			s = STEPS;
+			i++;
+		}
+	}
+	return need ? need : t;
+}
+
+/*
+ * How old the oldest page of the backlog is at the end of a round that began when it was tau, or
+ * young if it gets so young before. Goes down the segments of the curve. On one that takes dt to
+ * dirty what the link carries in w, D'/B = w/dt.
+ */
+static u64 later_round(const struct kvmx_curve *c, const struct link *l, u64 tau, u64 young,
+		       u64 *elapsed)
 {
 	struct kvmx_point a, b;
-	u64 elapsed = 0, dt, w, end;
+	u64 dt, w, lo, end;
 	u32 i;
 
-	for (i = c->nr_all; i--; tau = min(tau, a.time_ns)) {
+	*elapsed = 0;
+	for (i = c->nr_all; i-- && tau > young;) {
 		a.time_ns = i ? c->pt[i - 1].time_ns : 0;
 		a.pages = i ? c->pt[i - 1].pages : 0;
 		b = c->pt[i];
-		/* beyond the curve nothing gets dirty any more */
 		tau = min(tau, b.time_ns);
 		if (tau <= a.time_ns)
 			continue;
 		dt = b.time_ns - a.time_ns;
 		w = link_time(l, b.pages - a.pages);
 		if (w >= dt)
-			return tau;
-		end = kvmx_add(elapsed, kvmx_muldiv_up(tau - a.time_ns, w, dt - w));
-		if (end >= a.time_ns)
-			return min(tau, kvmx_add(kvmx_muldiv_up(elapsed, dt - w, dt),
-						 kvmx_muldiv_up(tau, w, dt)));
-		elapsed = end;
+			break;
+		lo = max(a.time_ns, young);
+		end = kvmx_add(*elapsed, kvmx_muldiv_up(tau - lo, w, dt - w));
+		if (end >= lo) {
+			end = kvmx_add(kvmx_muldiv_up(*elapsed, dt - w, dt),
+				       kvmx_muldiv_up(tau, w, dt));
+			tau = min(tau, end);
+			break;
+		}
+		*elapsed = end;
+		tau = lo;
 	}
+	/* the round goes on to its end, even if the backlog does not get younger any more */
+	if (tau > young)
+		*elapsed = tau;
 	return tau;
 }
 
-/* goes through the rounds until at most @budget pages are left, or it makes no progress */
+static void run_defer(const struct kvmx_curve *c, const struct link *l, u64 budget,
+		      struct ending *e)
+{
+	u64 t, tau = KVMX_PREDICT_NEVER, young, elapsed;
+
+	e->fits = e->left <= budget;
+	if (e->fits)
+		return;
+	if (e->left < c->total_pages)
+		tau = kvmx_curve_time(c, e->left);
+	if (tau == KVMX_PREDICT_NEVER) {
+		tau = first_round(c, l, budget, e);
+		if (tau == KVMX_PREDICT_NEVER)
+			return;
+		e->rounds++;
+		e->sent = min(e->left, link_pages(l, tau));
+		e->left = min(e->left, e->fits ? budget : kvmx_curve_pages(c, tau));
+	}
+	young = kvmx_curve_time(c, budget);
+	while (!e->fits && e->rounds < MAX_ROUNDS) {
+		t = later_round(c, l, tau, young, &elapsed);
+		e->fits = t <= young;
+		if (t >= tau)
+			return;
+		e->rounds++;
+		e->sent = kvmx_add(e->sent, link_pages(l, elapsed));
+		e->left = e->fits ? budget : min(e->left, kvmx_curve_pages(c, t));
+		tau = t;
+	}
+}
+
+/* how it ends if the vCPUs run at @permille and at most @budget pages may be left for the pause */
 static void run(const struct kvmx_curve *c, const struct kvmx_predict_in *in, u32 permille,
 		u64 pages, u64 budget, struct ending *e)
 {
 	struct link l = link_of(in, permille);
-	u64 t, last = KVMX_PREDICT_NEVER;
-	u64 n = pages;
 
 	*e = (struct ending) { .left = pages };
-	if (in->defer && pages < c->total_pages)
-		last = kvmx_curve_time(c, pages);
-	for (e->rounds = 0; e->rounds < MAX_ROUNDS; e->rounds++) {
-		e->left = min(e->left, n);
-		e->fits = n <= budget;
-		if (e->fits)
-			return;
-		if (!in->defer)
-			t = link_time(&l, n);
-		else if (last == KVMX_PREDICT_NEVER)
-			t = first_round(c, &l, n);
-		else
-			t = later_round(c, &l, last);
-		if (t >= last)
-			return;
-		e->sent = kvmx_add(e->sent, min(n, link_pages(&l, t)));
-		n = kvmx_curve_pages(c, t);
-		last = t;
-	}
+	if (in->defer)
+		run_defer(c, &l, budget, e);
+	else
+		run_plain(c, &l, budget, e);
 }
 
 /* the fastest speed below 1000 at which it fits; 0 if none is allowed */
@@ -220,13 +285,14 @@ static int check(const struct kvmx_curve *c, const struct kvmx_predict_in *in, u
  * @out: the answer
  *
  * CONVERGES and THROTTLE promise a pause of at most @in->allowed_ns, @in->fixed_ns included. If
- * what remains fits into a pause as it is, there is no round before it. Where fixed_ns alone is
+ * what remains fits into a pause as it is, there is no round before it. A round in which the pause
+ * begins counts. Where fixed_ns alone is
  * more than allowed_ns, the verdict is OFFLINE whatever the guest does, for the promise cannot be
  * kept. With OFFLINE no live migration ends: no rounds, bytes and total_ns are KVMX_PREDICT_NEVER,
  * and pause_ns is the shortest pause that one would get down to at full speed. A bandwidth of 0 is
  * OFFLINE with all amounts KVMX_PREDICT_NEVER.
  *
- * A migration that would need more than 256 rounds counts as one that does not converge.
+ * A migration that would need more than 64 rounds counts as one that does not converge.
  *
  * Return: 0, or -EINVAL if page_bytes, min_permille or remaining_pages is out of range.
  */

@@ -17,7 +17,7 @@ struct kvmx_curve;
  * @remaining_pages: pages to be sent before the first round; U64_MAX: all
  * @page_bytes: bytes on the wire per page, 1 to 65536
  * @min_permille: slowest speed that the vCPUs may be made to run at, 1 to 1000
- * @defer: the sender skips pages that were written since its round began
+ * @defer: the sender sends pages by age and skips those written since its round began
  */
 struct kvmx_predict_in {
 	u64 bandwidth;
@@ -36,7 +36,7 @@ struct kvmx_predict_in {
  * @pause_ns: the pause; if the verdict is OFFLINE, the shortest that a live migration reaches
  * @offline_ns: the pause if all that remains is sent while the guest is paused
  * @verdict: KVMX_VERDICT_*
- * @rounds: rounds before the pause
+ * @rounds: rounds until the pause
  * @vcpu_permille: speed of the vCPUs, 1000 unless the verdict is THROTTLE
  */
 struct kvmx_predict_out {
