@@ -18,11 +18,20 @@
 /* a curve's head ends where a page more or less would matter */
 #define HEAD_MIN_PAGES	16
 
+/* a segment is not divided for less, in pages between the bounds or in ns */
+#define MIN_GAP		6
+
 /* a bucket is stale after so many passes and so many times its own interval */
 #define STALE		16
 
 /* interval of bucket 0: below 2^16 ns; of the last: 2^46 ns, 19 hours, and above */
 #define BUCKET_SHIFT	15
+
+/* without overflow */
+static u64 mean(u64 a, u64 b)
+{
+	return (a & b) + ((a ^ b) >> 1);
+}
 
 /* sorted by time, of equal times the one with more pages; returns how many are left */
 static u32 sort_points(struct kvmx_point *pt, u32 nr)
@@ -71,51 +80,65 @@ static u32 majorant(struct kvmx_point *pt, u32 nr)
 	return out;
 }
 
+/* the line from the origin through pt, and level after the last point; rounded up */
+static u64 eval(const struct kvmx_point *pt, u32 nr, u64 t_ns)
+{
+	struct kvmx_point a = { 0, 0 }, b;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		b = pt[i];
+		if (t_ns <= b.time_ns)
+			return a.pages + kvmx_muldiv_up(b.pages - a.pages, t_ns - a.time_ns,
+							b.time_ns - a.time_ns);
+		a = b;
+	}
+	return a.pages;
+}
+
+/* pages at time t on the line through a and b, which may lie to either side; 0 if it is below */
+static u64 line_at(const struct kvmx_point *a, const struct kvmx_point *b, u64 t)
+{
+	u64 dt = b->time_ns - a->time_ns, dp = b->pages - a->pages;
+
+	if (t >= a->time_ns)
+		return kvmx_add(a->pages, kvmx_muldiv(t - a->time_ns, dp, dt));
+	return kvmx_sub(a->pages, kvmx_muldiv_up(a->time_ns - t, dp, dt));
+}
+
 /*
  * Below the first measured time t the chord from the origin is the least that a concave curve can
  * be, and the first segment drawn backwards the most. A guest with a hot set is near the latter,
  * one that writes at random near the former. A power law between t and 2t tells them apart:
  * D(t/2)/D(t) = D(t)/D(2t). Both bounds are kept, so the curve stays concave.
  */
-static void add_head(struct kvmx_curve *c, const struct kvmx_point *m, u32 nr)
+static u32 add_head(struct kvmx_point *out, const struct kvmx_point *m, u32 nr)
 {
 	struct kvmx_point head[KVMX_CURVE_HEAD];
-	struct kvmx_point up = m[0], at;
-	u64 dt, dp, twice, chord;
+	struct kvmx_point up = m[0], above = m[nr > 1], at;
+	u64 twice;
 	u32 i, k = 0;
 
 	if (nr < 2)
-		goto out;
-	dt = m[1].time_ns - m[0].time_ns;
-	dp = m[1].pages - m[0].pages;
-	twice = kvmx_add(m[0].pages, kvmx_muldiv(m[0].time_ns, dp, dt));
-	for (i = 1; i < nr; i++) {
-		if (m[i].time_ns - m[0].time_ns < m[0].time_ns)
-			continue;
-		twice = m[i - 1].pages +
-			kvmx_muldiv(2 * m[0].time_ns - m[i - 1].time_ns,
-				    m[i].pages - m[i - 1].pages,
-				    m[i].time_ns - m[i - 1].time_ns);
-		break;
-	}
+		return 0;
+	if (m[nr - 1].time_ns - up.time_ns >= up.time_ns)
+		twice = eval(m, nr, 2 * up.time_ns);
+	else
+		twice = kvmx_add(up.pages, kvmx_muldiv(up.time_ns, m[nr - 1].pages - up.pages,
+						       m[nr - 1].time_ns - up.time_ns));
 	while (k < KVMX_CURVE_HEAD && up.time_ns > 1 && up.pages > HEAD_MIN_PAGES) {
 		at.time_ns = up.time_ns / 2;
-		chord = kvmx_muldiv_up(up.pages, at.time_ns, up.time_ns);
-		at.pages = kvmx_muldiv(up.pages, m[0].pages, twice);
-		at.pages = min(at.pages, kvmx_sub(up.pages,
-						  kvmx_muldiv_up(up.time_ns - at.time_ns, dp, dt)));
-		if (at.pages <= chord)
+		at.pages = min(kvmx_muldiv(up.pages, m[0].pages, twice),
+			       line_at(&up, &above, at.time_ns));
+		if (at.pages <= kvmx_muldiv_up(up.pages, at.time_ns, up.time_ns))
 			break;
-		dt = up.time_ns - at.time_ns;
-		dp = up.pages - at.pages;
 		head[k++] = at;
+		above = up;
 		up = at;
 	}
-out:
 	for (i = 0; i < k; i++)
-		c->pt[i] = head[k - 1 - i];
-	c->first = k;
-	c->nr_all = k;
+		out[i] = head[k - 1 - i];
+	return k;
 }
 
 /*
@@ -139,39 +162,65 @@ static u64 next_growth(u64 d, u64 *y)
 	return kvmx_muldiv_up(d, (*y * (ONE + *y)) >> ONE_SHIFT, ONE);
 }
 
-static void add_tail(struct kvmx_curve *c)
+static u32 add_tail(struct kvmx_point *pt, u32 nr, const struct kvmx_point *first, u64 total)
 {
 	const struct kvmx_point origin = { 0, 0 };
-	const struct kvmx_point *m = &c->pt[c->first], *prev = &origin;
-	struct kvmx_point last = c->pt[c->nr_all - 1];
-	u64 half, quarter, line, d, room, y = ONE;
+	const struct kvmx_point *prev = nr > 1 ? &pt[nr - 2] : &origin;
+	struct kvmx_point last = pt[nr - 1];
+	u64 half, quarter, d, room, y = ONE;
 	u32 i;
 
-	if (c->nr_all > 1)
-		prev = &c->pt[c->nr_all - 2];
-	line = kvmx_muldiv(last.time_ns, last.pages - prev->pages, last.time_ns - prev->time_ns);
-	d = line;
+	d = kvmx_muldiv(last.time_ns, last.pages - prev->pages, last.time_ns - prev->time_ns);
 	/* without a point below half of the last time, only the straight line is safe */
-	if (m->time_ns <= last.time_ns / 2) {
-		half = kvmx_curve_pages(c, last.time_ns / 2);
-		quarter = kvmx_curve_pages(c, last.time_ns / 4);
+	if (first->time_ns <= last.time_ns / 2) {
+		half = eval(pt, nr, last.time_ns / 2);
+		quarter = eval(pt, nr, last.time_ns / 4);
 		y = ratio_to_y(half - quarter, last.pages - half);
-		d = min(line, next_growth(last.pages - half, &y));
+		d = min(d, next_growth(last.pages - half, &y));
 	}
-	for (i = 0; i < KVMX_CURVE_TAIL && d && last.pages < c->total_pages; i++) {
+	for (i = 0; i < KVMX_CURVE_TAIL && d && last.pages < total; i++) {
 		if (last.time_ns > U64_MAX / 2)
 			break;
-		room = c->total_pages - last.pages;
+		room = total - last.pages;
 		if (d > room) {
 			last.time_ns += kvmx_muldiv_up(last.time_ns, room, d);
-			last.pages = c->total_pages;
+			last.pages = total;
 		} else {
 			last.time_ns *= 2;
 			last.pages += d;
 		}
-		c->pt[c->nr_all++] = last;
+		pt[nr++] = last;
 		d = next_growth(d, &y);
 	}
+	return nr;
+}
+
+/*
+ * Between two points the chord is the least that a concave curve can be, and the neighbouring
+ * segments drawn on are the most. A smooth curve's middle is about a third of the way up. Up to
+ * half of it the curve stays concave, whatever the neighbours do; rounding down by a page does not
+ * harm from a gap of 6 pages on.
+ */
+static u32 refine(struct kvmx_point *out, const struct kvmx_point *pt, u32 nr)
+{
+	struct kvmx_point mid;
+	u64 chord, most;
+	u32 i, n = 0;
+
+	out[n++] = pt[0];
+	for (i = 1; i < nr; i++) {
+		mid.time_ns = mean(pt[i - 1].time_ns, pt[i].time_ns);
+		chord = eval(pt, nr, mid.time_ns);
+		most = chord;
+		if (i > 1 && i + 1 < nr && pt[i].time_ns - pt[i - 1].time_ns > MIN_GAP)
+			most = min(line_at(&pt[i - 2], &pt[i - 1], mid.time_ns),
+				   line_at(&pt[i], &pt[i + 1], mid.time_ns));
+		mid.pages = chord + kvmx_sub(most, chord) / 3;
+		if (mid.pages >= chord + MIN_GAP / 3)
+			out[n++] = mid;
+		out[n++] = pt[i];
+	}
+	return n;
 }
 
 /**
@@ -181,9 +230,8 @@ static void add_tail(struct kvmx_curve *c)
  * @nr: points in @in, 1 to KVMX_MAX_POINTS
  * @total_pages: pages of the VM
  *
- * The curve is the smallest one that is concave, never falls, starts at the origin and lies
- * nowhere below a point: D has these properties, so what contradicts them is noise, and an upper
- * bound is wanted.
+ * The curve is concave, never falls, starts at the origin and lies nowhere below a point: D has
+ * these properties, so what contradicts them is noise, and an upper bound is wanted.
  *
  * Where nothing was measured the curve is extrapolated: below the first point by a power law,
  * beyond the last one by its growth over the last two doublings (see add_head() and add_tail()),
@@ -197,9 +245,8 @@ static void add_tail(struct kvmx_curve *c)
  */
 int kvmx_curve_build(struct kvmx_curve *c, const struct kvmx_point *in, u32 nr, u64 total_pages)
 {
-	/* the measured points, until it is known where they go */
-	struct kvmx_point *m = &c->pt[KVMX_CURVE_HEAD];
-	u32 i;
+	struct kvmx_point base[KVMX_CURVE_BASE];
+	u32 i, n;
 
 	if (!nr || nr > KVMX_MAX_POINTS)
 		return -EINVAL;
@@ -209,14 +256,12 @@ int kvmx_curve_build(struct kvmx_curve *c, const struct kvmx_point *in, u32 nr, 
 	}
 	memset(c, 0, sizeof(*c));
 	c->total_pages = total_pages;
-	memcpy(m, in, nr * sizeof(*m));
-	nr = sort_points(m, nr);
-	nr = majorant(m, nr);
-	c->nr = nr;
-	add_head(c, m, nr);
-	memmove(&c->pt[c->first], m, nr * sizeof(*m));
-	c->nr_all = c->first + nr;
-	add_tail(c);
+	memcpy(c->pt, in, nr * sizeof(*in));
+	c->nr = majorant(c->pt, sort_points(c->pt, nr));
+	n = add_head(base, c->pt, c->nr);
+	memcpy(&base[n], c->pt, c->nr * sizeof(*base));
+	n = add_tail(base, n + c->nr, &c->pt[0], total_pages);
+	c->nr_fine = refine(c->fine, base, n);
 	return 0;
 }
 
@@ -229,17 +274,7 @@ int kvmx_curve_build(struct kvmx_curve *c, const struct kvmx_point *in, u32 nr, 
  */
 u64 kvmx_curve_pages(const struct kvmx_curve *c, u64 t_ns)
 {
-	struct kvmx_point a = { 0, 0 }, b;
-	u32 i;
-
-	for (i = 0; i < c->nr_all; i++) {
-		b = c->pt[i];
-		if (t_ns <= b.time_ns)
-			return a.pages + kvmx_muldiv_up(b.pages - a.pages, t_ns - a.time_ns,
-							b.time_ns - a.time_ns);
-		a = b;
-	}
-	return a.pages;
+	return eval(c->fine, c->nr_fine, t_ns);
 }
 
 /**
@@ -257,8 +292,8 @@ u64 kvmx_curve_time(const struct kvmx_curve *c, u64 pages)
 
 	if (!pages)
 		return 0;
-	for (i = 0; i < c->nr_all; i++) {
-		b = c->pt[i];
+	for (i = 0; i < c->nr_fine; i++) {
+		b = c->fine[i];
 		if (pages <= b.pages)
 			return a.time_ns + kvmx_muldiv_up(b.time_ns - a.time_ns, pages - a.pages,
 							  b.pages - a.pages);
@@ -287,12 +322,6 @@ u32 kvmx_curve_err_permille(u32 dirty, u32 samples)
 	variance = DIV_ROUND_UP_ULL(variance, samples);
 	root = int_sqrt(variance);
 	return root * root < variance ? root + 1 : root;
-}
-
-/* without overflow */
-static u64 mean(u64 a, u64 b)
-{
-	return (a & b) + ((a ^ b) >> 1);
 }
 
 /**

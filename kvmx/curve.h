@@ -12,23 +12,26 @@
 /* points added before the first measured one, and after the last one */
 #define KVMX_CURVE_HEAD		8
 #define KVMX_CURVE_TAIL		12
+#define KVMX_CURVE_BASE		(KVMX_CURVE_HEAD + KVMX_MAX_POINTS + KVMX_CURVE_TAIL)
 
 /**
  * struct kvmx_curve - a dirty curve, concave and never falling, through the origin
- * @nr: measured points
- * @first: index of the first measured point in @pt; those before it are extrapolated
- * @nr_all: points in @pt, those extrapolated beyond the last measured one included
+ * @nr: measured points that are corners of the curve
+ * @nr_fine: points in @fine
+ * @first: 0
  * @total_pages: pages of the VM; the curve never exceeds it
- * @pt: the points, shortest time first
+ * @pt: the measured points, shortest time first
+ * @fine: these, those between and those beyond; the curve is straight from one to the next
  *
- * About 850 bytes: not for the stack. Only kvmx_curve_build() writes it.
+ * About 2 KiB: not for the stack. Only kvmx_curve_build() writes it.
  */
 struct kvmx_curve {
 	u32 nr;
+	u32 nr_fine;
 	u32 first;
-	u32 nr_all;
 	u64 total_pages;
-	struct kvmx_point pt[KVMX_CURVE_HEAD + KVMX_MAX_POINTS + KVMX_CURVE_TAIL];
+	struct kvmx_point pt[KVMX_MAX_POINTS];
+	struct kvmx_point fine[2 * KVMX_CURVE_BASE];
 };
 
 int kvmx_curve_build(struct kvmx_curve *c, const struct kvmx_point *in, u32 nr, u64 total_pages);

@@ -60,7 +60,7 @@
 
 #define NSEC_PER_MILLI	1000000ULL	/* of a second's 1000 permille */
 #define MAX_ROUNDS	64
-#define STEPS		8		/* of the first round's integral, per segment of the curve */
+#define STEPS		8		/* of the first integral, per segment of the curve */
 
 /* a link carries num pages in den ns of the guest's own time */
 struct link {
@@ -132,7 +132,7 @@ static u64 first_round(const struct kvmx_curve *c, const struct link *l, u64 bud
 
 	while (need && need != KVMX_PREDICT_NEVER) {
 		/* beyond the curve nothing gets dirty any more */
-		step = i < c->nr_all ? (c->pt[i].time_ns - t) / s : need;
+		step = i < c->nr_fine ? (c->fine[i].time_ns - t) / s : need;
 		next_d = kvmx_curve_pages(c, t + step);
 		clean = c->total_pages - d - (next_d - d) / 2;
 		gain = kvmx_muldiv(step, c->total_pages, clean);
@@ -172,10 +172,10 @@ static u64 later_round(const struct kvmx_curve *c, const struct link *l, u64 tau
 	u32 i;
 
 	*elapsed = 0;
-	for (i = c->nr_all; i-- && tau > young;) {
-		a.time_ns = i ? c->pt[i - 1].time_ns : 0;
-		a.pages = i ? c->pt[i - 1].pages : 0;
-		b = c->pt[i];
+	for (i = c->nr_fine; i-- && tau > young;) {
+		a.time_ns = i ? c->fine[i - 1].time_ns : 0;
+		a.pages = i ? c->fine[i - 1].pages : 0;
+		b = c->fine[i];
 		tau = min(tau, b.time_ns);
 		if (tau <= a.time_ns)
 			continue;
