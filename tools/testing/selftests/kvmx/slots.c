@@ -15,7 +15,7 @@
 #ifndef KVM_CAP_GUEST_MEMFD
 /* Younger than the headers of the C library's release. */
 #define KVM_CAP_GUEST_MEMFD 234
-#define KVM_MEM_GUEST_MEMFD (1UL << 2)
+#define KVM_MEM_GUEST_MEMFD 0x4
 #define KVM_X86_SW_PROTECTED_VM 1
 
 struct kvm_create_guest_memfd {

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -216,6 +217,49 @@ int vm_set_flags(struct vm *vm, uint32_t id, uint32_t flags)
 	if (ret)
 		slot->flags = old;
 	return ret;
+}
+
+long vm_get_dirty_log(struct vm *vm, uint32_t id)
+{
+	struct vm_slot *slot = vm_slot(vm, id);
+	struct kvm_dirty_log log = { .slot = id };
+	unsigned long *words, nr = (slot->npages + 63) / 64, i;
+	long bits = 0;
+
+	words = calloc(nr, sizeof(*words));
+	if (!words)
+		return -ENOMEM;
+	log.dirty_bitmap = words;
+	if (ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log))
+		bits = -errno;
+	for (i = 0; i < nr && bits >= 0; i++)
+		bits += __builtin_popcountl(words[i]);
+	free(words);
+	return bits;
+}
+
+int vm_observe_manual_protect(struct vm *vm, uint32_t id)
+{
+	struct vm_slot *slot = vm_slot(vm, id);
+	long first, written, again;
+	int ret;
+
+	ret = vm_set_flags(vm, id, slot->flags | KVM_MEM_LOG_DIRTY_PAGES);
+	if (ret)
+		return ret;
+	first = vm_get_dirty_log(vm, id);
+	ret = vcpu_touch(&vm->vcpu[0], slot->gfn * PAGE_SIZE, 3, PAGE_SIZE, 0);
+	written = vm_get_dirty_log(vm, id);
+	again = vm_get_dirty_log(vm, id);
+	vm_set_flags(vm, id, slot->flags & ~KVM_MEM_LOG_DIRTY_PAGES);
+	if (ret)
+		return ret;
+	/* Set at first, nothing written: INITIALLY_SET. Read without being reset: manual. */
+	if (first == (long)slot->npages && again == first)
+		return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;
+	if (first || written < 3)
+		return -EIO;
+	return again ? KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE : 0;
 }
 
 struct vm_slot *vm_slot_of(struct vm *vm, uint32_t as, uint64_t gfn)

@@ -69,6 +69,14 @@ int vm_restore_slot(struct vm *vm, uint32_t id);
 int vm_move_slot(struct vm *vm, uint32_t id, uint64_t gfn);
 int vm_set_flags(struct vm *vm, uint32_t id, uint32_t flags);
 
+/* KVM_GET_DIRTY_LOG: how many bits are set, or -errno */
+long vm_get_dirty_log(struct vm *vm, uint32_t id);
+/*
+ * How KVM's manual dirty log protection is set, as the VMM finds out by logging a memslot by
+ * itself: 0 or KVM_DIRTY_LOG_* flags, or -errno. The first three pages are written.
+ */
+int vm_observe_manual_protect(struct vm *vm, uint32_t id);
+
 struct vm_slot *vm_slot(struct vm *vm, uint32_t id);
 /* NULL if no slot of the address space has it */
 struct vm_slot *vm_slot_of(struct vm *vm, uint32_t as, uint64_t gfn);
