@@ -107,29 +107,65 @@ static u64 line_at(const struct kvmx_point *a, const struct kvmx_point *b, u64 t
 }
 
 /*
+ * How D goes on from one doubling of the time to the next. The model is a hot set, written in no
+ * time, and pages written at random: D(t) = H + M(1 - exp(-rt)). With y = exp(-rt) the growth from
+ * 2t to 4t is y(1 + y) times that from t to 2t, H does not matter, and y is squared with each
+ * doubling. An idle guest and a pure hot set have y = 0, a stream or one that just grows y = 1.
+ */
+static u64 ratio_to_y(u64 d1, u64 d2)
+{
+	u64 q = min(kvmx_muldiv(d2, ONE, d1), 2 * ONE);
+
+	/* y(1 + y) = q */
+	return (int_sqrt((ONE + 4 * q) << ONE_SHIFT) - ONE) / 2;
+}
+
+static u64 y_to_ratio(u64 y)
+{
+	return (y * (ONE + y)) >> ONE_SHIFT;
+}
+
+static u64 y_sqrt(u64 y)
+{
+	return int_sqrt(y << ONE_SHIFT);
+}
+
+/*
  * Below the first measured time t the chord from the origin is the least that a concave curve can
  * be, and the first segment drawn backwards the most. A guest with a hot set is near the latter,
- * one that writes at random near the former. A power law between t and 2t tells them apart:
- * D(t/2)/D(t) = D(t)/D(2t). Both bounds are kept, so the curve stays concave.
+ * one that writes at random near the former; the model above tells them apart if it knows D(4t),
+ * else a power law is between the two: D(t/2)/D(t) = D(t)/D(2t). Both bounds are kept, so that the
+ * curve stays concave.
  */
 static u32 add_head(struct kvmx_point *out, const struct kvmx_point *m, u32 nr)
 {
 	struct kvmx_point head[KVMX_CURVE_HEAD];
 	struct kvmx_point up = m[0], above = m[nr > 1], at;
-	u64 twice;
+	u64 span = m[nr - 1].time_ns / up.time_ns;
+	u64 twice, d = 0, y = 0;
 	u32 i, k = 0;
 
 	if (nr < 2)
 		return 0;
-	if (m[nr - 1].time_ns - up.time_ns >= up.time_ns)
+	if (span >= 2)
 		twice = eval(m, nr, 2 * up.time_ns);
 	else
 		twice = kvmx_add(up.pages, kvmx_muldiv(up.time_ns, m[nr - 1].pages - up.pages,
 						       m[nr - 1].time_ns - up.time_ns));
+	if (span >= 4) {
+		d = twice - up.pages;
+		y = ratio_to_y(d, eval(m, nr, 4 * up.time_ns) - twice);
+	}
 	while (k < KVMX_CURVE_HEAD && up.time_ns > 1 && up.pages > HEAD_MIN_PAGES) {
 		at.time_ns = up.time_ns / 2;
-		at.pages = min(kvmx_muldiv(up.pages, m[0].pages, twice),
-			       line_at(&up, &above, at.time_ns));
+		if (span >= 4) {
+			y = y_sqrt(y);
+			d = d ? kvmx_muldiv(d, ONE, y_to_ratio(y)) : 0;
+			at.pages = kvmx_sub(up.pages, d);
+		} else {
+			at.pages = kvmx_muldiv(up.pages, m[0].pages, twice);
+		}
+		at.pages = min(at.pages, line_at(&up, &above, at.time_ns));
 		if (at.pages <= kvmx_muldiv_up(up.pages, at.time_ns, up.time_ns))
 			break;
 		head[k++] = at;
@@ -142,24 +178,14 @@ static u32 add_head(struct kvmx_point *out, const struct kvmx_point *m, u32 nr)
 }
 
 /*
- * Growth from t to 2t after d from t/2 to t, for a guest whose last doubling but one grew by d1.
- * A random writer's D saturates exponentially: with y = exp(-rt/4) the growths of successive
- * doublings are in the ratio y(1 + y), and y is squared each time. A mixture of rates saturates
- * slower, at worst as a power law, where y stays. y to the power of 1.5 is between the two; hot
- * sets (y = 0) and streams (y = 1) come out right in any case.
+ * Beyond the last measured time the model's y is squared with each doubling. A mixture of rates
+ * grows for longer, at worst by a power law, where y stays as it is. To the power of 1.5 is between
+ * the two.
  */
-static u64 ratio_to_y(u64 d1, u64 d2)
-{
-	u64 q = min(kvmx_muldiv(d2, ONE, d1), 2 * ONE);
-
-	/* y(1 + y) = q */
-	return (int_sqrt((ONE + 4 * q) << ONE_SHIFT) - ONE) / 2;
-}
-
 static u64 next_growth(u64 d, u64 *y)
 {
-	*y = (*y * int_sqrt(*y << ONE_SHIFT)) >> ONE_SHIFT;
-	return kvmx_muldiv_up(d, (*y * (ONE + *y)) >> ONE_SHIFT, ONE);
+	*y = (*y * y_sqrt(*y)) >> ONE_SHIFT;
+	return kvmx_muldiv_up(d, y_to_ratio(*y), ONE);
 }
 
 static u32 add_tail(struct kvmx_point *pt, u32 nr, const struct kvmx_point *first, u64 total)
@@ -233,20 +259,20 @@ static u32 refine(struct kvmx_point *out, const struct kvmx_point *pt, u32 nr)
  * The curve is concave, never falls, starts at the origin and lies nowhere below a point: D has
  * these properties, so what contradicts them is noise, and an upper bound is wanted.
  *
- * Where nothing was measured the curve is extrapolated: below the first point by a power law,
- * beyond the last one by its growth over the last two doublings (see add_head() and add_tail()),
- * at most to @total_pages, and over 12 doublings at most. With one point only it is the straight
- * line through it. Against synthetic guests (idle, random over a region, hot set, both, stream,
- * growing, mixtures), measured without noise up to a time T, the extrapolation to 4T is within
- * 20 % of the truth for all but regions that end beyond T (the end of a stream cannot be foreseen):
- * for those it is above.
+ * Where nothing was measured the curve is extrapolated: from the growth over the two doublings
+ * next to it (see add_head() and next_growth()), at most to @total_pages and at most over 12
+ * doublings. With one point only it is the straight line through it. Against synthetic guests
+ * (idle, random over a region, hot set, both, stream, growing, mixtures), measured without noise
+ * up to a time T, the extrapolation to 4T is within 25 % of the truth for all but regions that end
+ * beyond T, for the end of a stream cannot be foreseen: for those it is above.
  *
  * Return: 0, or -EINVAL if @nr is out of range, a time is 0, or pages exceed @total_pages.
  */
 int kvmx_curve_build(struct kvmx_curve *c, const struct kvmx_point *in, u32 nr, u64 total_pages)
 {
 	struct kvmx_point base[KVMX_CURVE_BASE];
-	u32 i, n;
+	u32 i, n = 0;
+	u64 shortest;
 
 	if (!nr || nr > KVMX_MAX_POINTS)
 		return -EINVAL;
@@ -257,8 +283,12 @@ int kvmx_curve_build(struct kvmx_curve *c, const struct kvmx_point *in, u32 nr, 
 	memset(c, 0, sizeof(*c));
 	c->total_pages = total_pages;
 	memcpy(c->pt, in, nr * sizeof(*in));
-	c->nr = majorant(c->pt, sort_points(c->pt, nr));
-	n = add_head(base, c->pt, c->nr);
+	nr = sort_points(c->pt, nr);
+	shortest = c->pt[0].time_ns;
+	c->nr = majorant(c->pt, nr);
+	/* if it is no corner, what was measured below the first corner is the chord */
+	if (c->pt[0].time_ns == shortest)
+		n = add_head(base, c->pt, c->nr);
 	memcpy(&base[n], c->pt, c->nr * sizeof(*base));
 	n = add_tail(base, n + c->nr, &c->pt[0], total_pages);
 	c->nr_fine = refine(c->fine, base, n);
