@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "guest.h"
@@ -220,6 +221,17 @@ static void end_load(void)
 		disk_release();
 }
 
+/* What is typed must not end up in the middle of what we say. */
+static void echo_off(void)
+{
+	struct termios termios;
+
+	if (tcgetattr(STDIN_FILENO, &termios))
+		return;
+	termios.c_lflag &= ~ECHO;
+	tcsetattr(STDIN_FILENO, TCSANOW, &termios);
+}
+
 /* Wait for a line on the console; false if none came. */
 static bool read_line(char *line, size_t size, int timeout_ms)
 {
@@ -263,6 +275,7 @@ static void run_loads(void)
 	char line[256];
 	bool again;
 
+	echo_off();
 	if (config.beat_port)
 		start_beat();
 	do {

@@ -1,0 +1,89 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What becomes of a guest that writes faster than the link carries: give up, throttle, or
+# offline; and the ways to move a guest while it does not run.
+
+# shellcheck shell=dash disable=SC2317 # expect() calls the functions
+. "$(dirname "$0")/lib.sh"
+
+# 12 MiB take 375 ms: more than the 300 ms that are allowed, however long one tries.
+HOPELESS="kvmx.load=hot+uniform kvmx.hot=12 kvmx.mib=16 kvmx.rate=1024"
+# Twice what the link carries, by a program that writes the less the slower its processor.
+TOO_FAST="kvmx.load=uniform kvmx.mib=48 kvmx.rate=16384 kvmx.work=1"
+QUIET="kvmx.load=uniform kvmx.mib=16 kvmx.rate=512"
+
+does_not_move()
+{
+	! move "$@"
+}
+
+said_at_once()
+{
+	[ "$(report first_verdict)" = "$1" ] && [ "$(report first_verdict_ns)" -lt 3000000000 ]
+}
+
+was_throttled()
+{
+	diag "vCPUs ran at $(report vcpu_permille)/1000 at least"
+	[ "$(report vcpu_permille)" -lt 1000 ] && [ "$(report offline)" = false ]
+}
+
+# The pause was predicted: no longer than that by more than a fifth and a beat.
+pause_as_predicted()
+{
+	beats_within 1 $(($(report predicted_ns) * 12 / 10 / 1000000 + BEAT_MS))
+}
+
+goes_offline()
+{
+	[ "$(report offline)" = true ] && pause_as_predicted
+}
+
+save_and_load()
+{
+	mark_beats
+	SRC=$HERE
+	ANSWER=$(ask "$SRC" "save $WORK/guest") || return 1
+	wait_for 20 gone "$SRC" || return 1
+	start_vmm --load "$WORK/guest"
+	DST=$VMM
+	HERE=$VMM
+	guest_works
+}
+
+plan 22
+boot "$HOPELESS kvmx.jump=60000"
+sleep 2
+
+expect "give up: the guest does not move" does_not_move --throttle
+expect "give up: the verdict said so at once" said_at_once offline
+diag "$ANSWER"
+expect "give up: the destination ends with an error" [ "$(status_of "$DST")" -ne 0 ]
+expect "give up: the guest stays, unharmed" stayed
+
+load "$QUIET"
+moves "in between" --throttle
+
+load "$TOO_FAST"
+sleep 2
+moves "throttle" --offline-fallback
+expect "throttle: the verdict said so at once" said_at_once throttle
+expect "throttle: the vCPUs were slowed down" was_throttled
+expect "throttle: the pause is within the allowed one" beats_within 1 "$ALLOWED_MS"
+
+load "$HOPELESS"
+sleep 2
+moves "offline fallback" --offline
+expect "offline fallback: the verdict said so at once" said_at_once offline
+expect "offline fallback: with the pause that was predicted" goes_offline
+
+load "$QUIET"
+moves "offline"
+expect "offline: no beat is lost" beats_within 1 60000
+
+expect "file: the guest is saved and loaded" save_and_load
+expect "file: memory is as it was saved" same_memory
+expect "file: no beat is lost" beats_within 1 60000
+expect "all memory holds what the guest wrote" guest_ends_well
+finish

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Guests with two vCPUs, a disk and values in registers, by dirty bitmap and by dirty ring.
+
+# shellcheck shell=dash disable=SC2317 # expect() calls the functions
+. "$(dirname "$0")/lib.sh"
+
+try()
+{
+	local what=$1
+
+	moves "$@"
+	expect "$what: the heartbeat paused for no longer than allowed" \
+		beats_within 1 "$ALLOWED_MS"
+	expect "$what: the guest works on, and misses nothing" guest_goes_on
+}
+
+plan 13
+CPUS=2
+VMM_ARGS="--disk $WORK/disk"
+truncate -s 4M "$WORK/disk"
+boot kvmx.load=uniform kvmx.mib=32 kvmx.rate=2048 kvmx.threads=2 kvmx.disk=100 kvmx.regs=1
+sleep 2
+try "from bitmap" --dirty-ring 65536
+try "from ring" --dirty-ring 65536 --memory-kind memfd
+try "from ring and memfd"
+expect "all memory holds what the guest wrote" guest_ends_well
+finish
