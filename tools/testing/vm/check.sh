@@ -43,13 +43,13 @@ count()
 	echo "# $where: $p passed, $f failed, $s skipped"
 }
 
-# The limit for one test program, in kselftest's own way of saying it.
+# limit_of DIRECTORY DEFAULT: the limit for a test program, kselftest's way of saying it.
 limit_of()
 {
 	local limit
 
 	limit=$(sed -n 's/^timeout=//p' "$1/settings" 2> /dev/null)
-	echo "${limit:-120}"
+	echo "${limit:-$2}"
 }
 
 # in_machine KERNEL NAME RUN_ARG...: run tests in a machine and count them.
@@ -86,7 +86,7 @@ unit_tests()
 		failure "unit: no tests in build/user/unit"
 		return
 	fi
-	"$VM_DIR/run-tests" "$(limit_of "$TESTS/unit")" "${progs[@]}" 2>&1 | tee "$log"
+	"$VM_DIR/run-tests" "$(limit_of "$TESTS/unit" 120)" "${progs[@]}" 2>&1 | tee "$log"
 	count unit "$log"
 }
 
@@ -100,19 +100,20 @@ selftests()
 	fi
 	in_machine "$k" selftests -t 600 -H 64 "${PAYLOAD[@]}" -f "$dir:/test/selftests" \
 		-f "$VM_DIR/run-tests" -- \
-		run-tests "$(limit_of "$TESTS/selftests/kvmx")" '/test/selftests/*'
+		run-tests "$(limit_of "$TESTS/selftests/kvmx" 120)" '/test/selftests/*'
 }
 
 # Each end-to-end script gets a machine of its own; lib*.sh are what they share.
 end_to_end()
 {
-	local k=$1 script name
+	local k=$1 script name limit
 
+	limit=$(limit_of "$TESTS/e2e" 280)
 	for script in "$TESTS"/e2e/*.sh; do
 		name=$(basename "$script" .sh)
 		case $name in '*' | lib* | demo) continue ;; esac
-		in_machine "$k" "$name" -t 300 -q "${PAYLOAD[@]}" -f "$VM_DIR/run-tests" -- \
-			run-tests 280 "/test/e2e/$name.sh"
+		in_machine "$k" "$name" -t $((limit + 30)) -q "${PAYLOAD[@]}" \
+			-f "$VM_DIR/run-tests" -- run-tests "$limit" "/test/e2e/$name.sh"
 	done
 }
 

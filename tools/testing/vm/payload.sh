@@ -10,7 +10,7 @@ payload_args()
 
 	PAYLOAD=()
 	for f in "$BUILD"/user/kvmxctl "$BUILD"/user/kvmx-vmm "$BUILD"/user/guest/* \
-		"$TOP"/tools/testing/e2e; do
+		"$BUILD"/user/e2e/* "$TOP"/tools/testing/e2e; do
 		case $f in */initrd.img) continue ;; esac # -g takes that
 		[ ! -e "$f" ] || PAYLOAD+=(-f "$f")
 	done
