@@ -7,7 +7,7 @@
 
 # What is left out, and why.
 kernel_ignore=(
-	LINUX_VERSION_CODE # one source for three kernels; versions.sh keeps it in compat/
+	LINUX_VERSION_CODE # one source for three kernels; house.sh keeps it in compat/
 )
 # Advice to use what only the kernel has.
 user_ignore=(

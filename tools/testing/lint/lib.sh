@@ -15,8 +15,8 @@ cd "$TOP" || exit 1
 tree_files()
 {
 	find . \( -path ./build -o -path ./.git \) -prune -o \
-		\( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
-		-o -name Module.symvers -o -name modules.order \) -prune -o \
+		\( -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
+		-o -name '.*.cmd' -o -name Module.symvers -o -name modules.order \) -prune -o \
 		-type f \( "$@" \) -print | sed 's|^\./||' | sort
 }
 

@@ -17,13 +17,13 @@ apt_mirror()
 apt_open()
 {
 	local suite=$1 dir=$BUILD/apt/$1 mirror
+	local keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 	mirror=$(apt_mirror)
 	[ -n "$mirror" ] || die "apt knows no Debian mirror: add one to /etc/apt/sources.list"
 
 	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial"
-	printf 'deb [signed-by=%s] %s %s main\n' \
-		/usr/share/keyrings/debian-archive-keyring.gpg "$mirror" "$suite" > "$dir/sources.list"
+	echo "deb [signed-by=$keys] $mirror $suite main" > "$dir/sources.list"
 	cat > "$dir/apt.conf" <<-EOF
 		Dir::State "$dir/state";
 		Dir::State::status "/dev/null";
@@ -68,6 +68,7 @@ apt_newest()
 apt_kernel_closure()
 {
 	local todo=("$@") seen=' ' p dep
+	local parts='image|binary|modules|base|headers|kbuild|compiler-gcc'
 
 	while [ ${#todo[@]} -gt 0 ]; do
 		p=${todo[0]}
@@ -78,8 +79,8 @@ apt_kernel_closure()
 		while read -r dep; do
 			todo+=("$dep")
 		done < <(apt-cache show --no-all-versions "$p" |
-			sed -nE 's/^(Pre-)?Depends: //p' | tr ',' '\n' | sed -E 's/[|(].*//; s/ //g' |
-			grep -E '^linux-(image|binary|modules|base|headers|kbuild|compiler-gcc)-[0-9]')
+			sed -nE 's/^(Pre-)?Depends: //p' | tr ',' '\n' |
+			sed -E 's/[|(].*//; s/ //g' | grep -E "^linux-($parts)-[0-9]")
 	done
 }
 

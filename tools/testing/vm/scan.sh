@@ -3,7 +3,8 @@
 #
 # Judges a host kernel's log. Sourced by run.
 
-FAULTS='WARNING: |BUG: |BUG at|Oops|: [0-9a-f]{4} \[#[0-9]+\]|KASAN|KCSAN|KFENCE|UBSAN|INFO: possible|INFO: task .* blocked'
+FAULTS='WARNING: |BUG: |BUG at|Oops|: [0-9a-f]{4} \[#[0-9]+\]|KASAN'
+FAULTS+='|KCSAN|KFENCE|UBSAN|INFO: possible|INFO: task .* blocked'
 FAULTS+='|possible circular locking|possible recursive locking|inconsistent lock state'
 FAULTS+='|suspicious RCU|RCU used illegally|scheduling while atomic|sleeping function called'
 FAULTS+='|refcount_t|general protection|unable to handle|Call Trace|rcu.*(stall|detected)'

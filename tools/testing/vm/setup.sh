@@ -83,7 +83,7 @@ setup_root()
 
 setup_kernel()
 {
-	local k=$1 suite root_suite dir release image
+	local k=$1 suite root_suite dir release image base
 	local -a image_pkgs header_pkgs
 
 	kernel_known "$k" || die "no kernel '$k' in kernels.list"
@@ -107,7 +107,8 @@ setup_kernel()
 	fi
 	release=${image#linux-image-}
 
-	mapfile -t image_pkgs < <(apt_kernel_closure "$image" | grep -E -- '-(image|binary|modules|base)-')
+	mapfile -t image_pkgs < <(apt_kernel_closure "$image" |
+		grep -E -- '-(image|binary|modules|base)-')
 	mapfile -t header_pkgs < <(apt_kernel_closure "linux-headers-$release" |
 		grep -E -- '-(base|headers|kbuild|compiler-gcc[^ ]*)-')
 
@@ -129,7 +130,8 @@ setup_kernel()
 	[ -e "$dir/vmlinuz" ] || die "kernel $k: packages without a kernel"
 	[ -d "$dir/modules/kernel" ] || die "kernel $k: packages without modules"
 	# depmod writes beside the modules: the lists packages ship are made on installation.
-	/sbin/depmod -b "$(dirname "$(dirname "$(dirname "$(readlink -f "$dir/modules")")")")" "$release"
+	base=$(readlink -f "$dir/modules")
+	/sbin/depmod -b "${base%/lib/modules/*}" "$release"
 	echo "$release" > "$dir/release"
 	mark_done "$dir"
 	say "kernel $k: $release ready"
@@ -144,6 +146,11 @@ find_first()
 setup_source()
 {
 	local dir=$BUILD/linux-source tmp=$BUILD/apt/source pkg
+	local wanted=(
+		scripts/checkpatch.pl scripts/spelling.txt scripts/const_structs.checkpatch
+		scripts/kernel-doc
+		tools/testing/selftests/kselftest.h tools/testing/selftests/kselftest_harness.h
+	)
 
 	if done_before "$dir"; then
 		say "kernel source: there"
@@ -156,10 +163,8 @@ setup_source()
 	apt_unpack "$tmp" "$pkg" || die "kernel source: no $pkg"
 	apt_close
 	mkdir -p "$dir"
-	tar -C "$dir" --strip-components=1 --wildcards -xf "$(find_first "$tmp" -name 'linux-source-*.tar.*')" \
-		'*/scripts/checkpatch.pl' '*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch' \
-		'*/scripts/kernel-doc' '*/scripts/kconfig/merge_config.sh' \
-		'*/tools/testing/selftests/kselftest.h' '*/tools/testing/selftests/kselftest_harness.h'
+	tar -C "$dir" --strip-components=1 --wildcards "${wanted[@]/#/*/}" \
+		-xf "$(find_first "$tmp" -name 'linux-source-*.tar.*')"
 	rm -rf "$tmp"
 	mkdir -p "$BUILD/include"
 	cp "$dir"/tools/testing/selftests/kselftest*.h "$BUILD/include/"
