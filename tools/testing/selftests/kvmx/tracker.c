@@ -496,7 +496,7 @@ TEST_F(tracker, curve)
 		double after = (double)(points[i].pages - points[i - 1].pages) /
 			       (points[i].time_ns - points[i - 1].time_ns);
 
-		EXPECT_LE(after, before * 1.001 + 1e-9)
+		EXPECT_LE(after, before * 1.001 + 1.0 / 1000000000)
 			TH_LOG("point %u of %u", i, arg.nr_points);
 	}
 	/* At most the room that was given. */
@@ -863,7 +863,7 @@ TEST(memory)
 	/* Sets that compress badly: every other page of widely scattered stretches. */
 	for (round = 0; round < 8; round++) {
 		for (k = 0; k < KVMX_MAX_RUNS; k++) {
-			runs[k].gfn = (4 + 8 * round) * (GIB / PAGE_SIZE) + 2 * k;
+			runs[k].gfn = (4 + 8 * round) * GIB / PAGE_SIZE + 2 * k;
 			runs[k].npages = 1;
 		}
 		ASSERT_EQ(0, kx_mark(handle, runs, KVMX_MAX_RUNS, NULL));

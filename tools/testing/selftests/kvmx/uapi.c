@@ -40,6 +40,7 @@ struct field {
 #define AT(type, member) offsetof(struct type, member)
 
 struct op {
+	const char *name;
 	unsigned long nr;
 	uint32_t kinds;
 	uint16_t size;
@@ -151,7 +152,7 @@ static void fill_nothing(struct context *ctx, void *p)
 
 static const struct op ops[] = {
 	{
-		.nr = KVMX_INFO, .kinds = ON(FD_SYSTEM),
+		.name = "INFO", .nr = KVMX_INFO, .kinds = ON(FD_SYSTEM),
 		.size = sizeof(struct kvmx_info), .fill = fill_nothing,
 		.out = {
 			{ AT(kvmx_info, features), 8 },
@@ -162,7 +163,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_FEATURE, .kinds = ON(FD_SYSTEM),
+		.name = "FEATURE", .nr = KVMX_FEATURE, .kinds = ON(FD_SYSTEM),
 		.size = sizeof(struct kvmx_feature), .fill = fill_feature,
 		.reserved = { AT(kvmx_feature, __reserved), 4 },
 		.out = {
@@ -170,12 +171,12 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_VM_OPEN, .kinds = ON(FD_SYSTEM),
+		.name = "VM_OPEN", .nr = KVMX_VM_OPEN, .kinds = ON(FD_SYSTEM),
 		.size = sizeof(struct kvmx_vm_open), .fill = fill_open, .returns_fd = true,
 		.reserved = { AT(kvmx_vm_open, __reserved), 4 },
 	},
 	{
-		.nr = KVMX_PREDICT,
+		.name = "PREDICT", .nr = KVMX_PREDICT,
 		.kinds = ON(FD_SYSTEM) | ON(FD_VM) | ON(FD_TRACKER),
 		.size = sizeof(struct kvmx_predict), .fill = fill_predict,
 		.flags = KVMX_PREDICT_DEFER | KVMX_PREDICT_POINTS,
@@ -192,7 +193,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_VM_INFO, .kinds = ON(FD_VM),
+		.name = "VM_INFO", .nr = KVMX_VM_INFO, .kinds = ON(FD_VM),
 		.size = sizeof(struct kvmx_vm_info), .fill = fill_nothing,
 		.out = {
 			{ AT(kvmx_vm_info, uuid), 16 },
@@ -208,12 +209,12 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_VM_SLOTS, .kinds = ON(FD_VM),
+		.name = "VM_SLOTS", .nr = KVMX_VM_SLOTS, .kinds = ON(FD_VM),
 		.size = sizeof(struct kvmx_vm_slots), .fill = fill_slots,
 		.pointer = { AT(kvmx_vm_slots, slots), 8 },
 	},
 	{
-		.nr = KVMX_VM_MARK, .kinds = ON(FD_VM),
+		.name = "VM_MARK", .nr = KVMX_VM_MARK, .kinds = ON(FD_VM),
 		.size = sizeof(struct kvmx_vm_mark), .fill = fill_mark,
 		.pointer = { AT(kvmx_vm_mark, runs), 8 },
 		.out = {
@@ -221,7 +222,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_VM_STATS, .kinds = ON(FD_VM),
+		.name = "VM_STATS", .nr = KVMX_VM_STATS, .kinds = ON(FD_VM),
 		.size = sizeof(struct kvmx_vm_stats), .fill = fill_nothing,
 		.out = {
 			{ AT(kvmx_vm_stats, harvests), 8 },
@@ -237,7 +238,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_HARVEST, .kinds = ON(FD_TRACKER),
+		.name = "HARVEST", .nr = KVMX_HARVEST, .kinds = ON(FD_TRACKER),
 		.size = sizeof(struct kvmx_harvest), .fill = fill_harvest,
 		.flags = KVMX_HARVEST_PEEK | KVMX_HARVEST_COLLECT | KVMX_HARVEST_ABSENT,
 		.reserved = { AT(kvmx_harvest, __reserved), 4 },
@@ -248,7 +249,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_RESTORE, .kinds = ON(FD_TRACKER),
+		.name = "RESTORE", .nr = KVMX_RESTORE, .kinds = ON(FD_TRACKER),
 		.size = sizeof(struct kvmx_restore), .fill = fill_restore,
 		.pointer = { AT(kvmx_restore, runs), 8 },
 		.out = {
@@ -256,7 +257,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_TRACKER_STATS, .kinds = ON(FD_TRACKER),
+		.name = "TRACKER_STATS", .nr = KVMX_TRACKER_STATS, .kinds = ON(FD_TRACKER),
 		.size = sizeof(struct kvmx_tracker_stats), .fill = fill_nothing,
 		.reserved = { AT(kvmx_tracker_stats, __reserved), 4 },
 		.out = {
@@ -273,7 +274,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_TRACKER_CURVE, .kinds = ON(FD_TRACKER),
+		.name = "TRACKER_CURVE", .nr = KVMX_TRACKER_CURVE, .kinds = ON(FD_TRACKER),
 		.size = sizeof(struct kvmx_tracker_curve), .fill = fill_curve,
 		.pointer = { AT(kvmx_tracker_curve, points), 8 },
 		.out = {
@@ -282,7 +283,7 @@ static const struct op ops[] = {
 	},
 	/* The last two want a VM without trackers. */
 	{
-		.nr = KVMX_VM_SAMPLE, .kinds = ON(FD_VM),
+		.name = "VM_SAMPLE", .nr = KVMX_VM_SAMPLE, .kinds = ON(FD_VM),
 		.size = sizeof(struct kvmx_vm_sample), .fill = fill_sample,
 		.reserved = { AT(kvmx_vm_sample, __reserved), 4 },
 		.pointer = { AT(kvmx_vm_sample, points), 8 },
@@ -292,7 +293,7 @@ static const struct op ops[] = {
 		},
 	},
 	{
-		.nr = KVMX_TRACKER_CREATE, .kinds = ON(FD_VM),
+		.name = "TRACKER_CREATE", .nr = KVMX_TRACKER_CREATE, .kinds = ON(FD_VM),
 		.size = sizeof(struct kvmx_tracker_create), .fill = fill_nothing,
 		.flags = KVMX_TRACKER_CLEAN, .returns_fd = true,
 	},
@@ -304,96 +305,10 @@ static bool without_tracker(const struct op *op)
 }
 
 FIXTURE(uapi) {
-	struct context ctx;
+	/* One VM with a tracker, one without. */
+	struct context ctx[2];
 	/* Room for any size a test claims */
 	char *arg;
-	const struct op *op;
-	int fd;
-};
-
-FIXTURE_VARIANT(uapi) {
-	unsigned int op;
-	enum fd_kind on;
-};
-
-FIXTURE_VARIANT_ADD(uapi, info) {
-	.op = 0,
-	.on = FD_SYSTEM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, feature) {
-	.op = 1,
-	.on = FD_SYSTEM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, vm_open) {
-	.op = 2,
-	.on = FD_SYSTEM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, predict_system) {
-	.op = 3,
-	.on = FD_SYSTEM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, predict_vm) {
-	.op = 3,
-	.on = FD_VM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, predict_tracker) {
-	.op = 3,
-	.on = FD_TRACKER,
-};
-
-FIXTURE_VARIANT_ADD(uapi, vm_info) {
-	.op = 4,
-	.on = FD_VM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, vm_slots) {
-	.op = 5,
-	.on = FD_VM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, vm_mark) {
-	.op = 6,
-	.on = FD_VM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, vm_stats) {
-	.op = 7,
-	.on = FD_VM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, harvest) {
-	.op = 8,
-	.on = FD_TRACKER,
-};
-
-FIXTURE_VARIANT_ADD(uapi, restore) {
-	.op = 9,
-	.on = FD_TRACKER,
-};
-
-FIXTURE_VARIANT_ADD(uapi, tracker_stats) {
-	.op = 10,
-	.on = FD_TRACKER,
-};
-
-FIXTURE_VARIANT_ADD(uapi, tracker_curve) {
-	.op = 11,
-	.on = FD_TRACKER,
-};
-
-FIXTURE_VARIANT_ADD(uapi, vm_sample) {
-	.op = 12,
-	.on = FD_VM,
-};
-
-FIXTURE_VARIANT_ADD(uapi, tracker_create) {
-	.op = 13,
-	.on = FD_VM,
 };
 
 static void harvest_once(struct context *ctx)
@@ -406,41 +321,43 @@ static void harvest_once(struct context *ctx)
 
 FIXTURE_SETUP(uapi)
 {
-	struct context *ctx = &self->ctx;
-	int i;
+	struct context *ctx;
+	int i, k;
 
-	self->op = &ops[variant->op];
 	self->arg = mmap(NULL, BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->arg);
-	ctx->buf = mmap(NULL, sizeof(*ctx->buf), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, ctx->buf);
-	ASSERT_EQ(0, vm_create(&ctx->vm, 0));
-	ASSERT_EQ(0, vm_add_slot(&ctx->vm, 1, VM_DATA_GFN, 64, MEM_ANON, 0));
-	ctx->fd[FD_SYSTEM] = kx_system();
-	ASSERT_LE(0, ctx->fd[FD_SYSTEM]);
-	ctx->fd[FD_VM] = kx_vm(ctx->vm.fd);
-	ASSERT_LE(0, ctx->fd[FD_VM]);
-	ctx->fd[FD_TRACKER] = -1;
-	if (!without_tracker(self->op)) {
-		ctx->fd[FD_TRACKER] = kx_tracker(ctx->fd[FD_VM], 0);
-		ASSERT_LE(0, ctx->fd[FD_TRACKER]);
-		/* TRACKER_CURVE wants two passes. */
-		for (i = 0; i < 3; i++) {
-			harvest_once(ctx);
-			sleep_ms(1);
-		}
+	for (i = 0; i < 2; i++) {
+		ctx = &self->ctx[i];
+		ctx->buf = calloc(1, sizeof(*ctx->buf));
+		ASSERT_NE(NULL, ctx->buf);
+		ASSERT_EQ(0, vm_create(&ctx->vm, 0));
+		ASSERT_EQ(0, vm_add_slot(&ctx->vm, 1, VM_DATA_GFN, 64, MEM_ANON, 0));
+		ctx->fd[FD_SYSTEM] = kx_system();
+		ASSERT_LE(0, ctx->fd[FD_SYSTEM]);
+		ctx->fd[FD_VM] = kx_vm(ctx->vm.fd);
+		ASSERT_LE(0, ctx->fd[FD_VM]);
+		ctx->fd[FD_TRACKER] = -1;
 	}
-	self->fd = ctx->fd[variant->on];
+	ctx = &self->ctx[0];
+	ctx->fd[FD_TRACKER] = kx_tracker(ctx->fd[FD_VM], 0);
+	ASSERT_LE(0, ctx->fd[FD_TRACKER]);
+	/* TRACKER_CURVE wants two passes. */
+	for (k = 0; k < 3; k++) {
+		harvest_once(ctx);
+		sleep_ms(1);
+	}
 }
 
 FIXTURE_TEARDOWN(uapi)
 {
-	int i;
+	int i, kind;
 
-	for (i = FD_TRACKER; i >= 0; i--)
-		close(self->ctx.fd[i]);
-	vm_destroy(&self->ctx.vm);
+	for (i = 0; i < 2; i++) {
+		for (kind = FD_TRACKER; kind >= 0; kind--)
+			close(self->ctx[i].fd[kind]);
+		vm_destroy(&self->ctx[i].vm);
+		free(self->ctx[i].buf);
+	}
 	munmap(self->arg, BIG);
 }
 
@@ -465,169 +382,243 @@ static int call(const struct op *op, int fd, void *arg)
 	return ret;
 }
 
-#define TRY(_arg) call(self->op, self->fd, (_arg))
-#define VALID(_size) valid(&self->ctx, self->op, self->arg, (_size))
+/* Each operation on each kind of file descriptor that has it. */
+struct target {
+	const struct op *op;
+	struct context *ctx;
+	int kind;
+};
+
+static bool next_target(struct context *ctx, struct target *t)
+{
+	if (!t->op) {
+		t->op = ops;
+		t->kind = -1;
+	}
+	for (; t->op < ops + ARRAY_SIZE(ops); t->op++, t->kind = -1) {
+		while (++t->kind < FD_KINDS) {
+			if (!(t->op->kinds & ON(t->kind)))
+				continue;
+			t->ctx = &ctx[without_tracker(t->op)];
+			return true;
+		}
+	}
+	return false;
+}
+
+#define TRY(_arg) call(t.op, t.ctx->fd[t.kind], (_arg))
+#define VALID(_size) valid(t.ctx, t.op, self->arg, (_size))
+#define EXPECT_TRY(_want, _arg) \
+do { \
+	int ret = TRY(_arg); \
+\
+	EXPECT_EQ((_want), ret) \
+		TH_LOG("%s on fd kind %d", t.op->name, t.kind); \
+} while (0)
 
 TEST_F(uapi, valid_input)
 {
-	ASSERT_EQ(0, TRY(VALID(self->op->size)));
-	/* The size is the caller's. */
-	EXPECT_EQ(self->op->size, *(uint32_t *)self->arg);
+	struct target t = { 0 };
+
+	while (next_target(self->ctx, &t)) {
+		ASSERT_EQ(0, TRY(VALID(t.op->size)));
+		/* The size is the caller's. */
+		EXPECT_EQ(t.op->size, *(uint32_t *)self->arg);
+	}
 }
 
 TEST_F(uapi, size_too_small)
 {
-	EXPECT_EQ(-EINVAL, TRY(VALID(self->op->size - 1)));
-	EXPECT_EQ(-EINVAL, TRY(VALID(4)));
-	EXPECT_EQ(-EINVAL, TRY(VALID(0)));
+	struct target t = { 0 };
+
+	while (next_target(self->ctx, &t)) {
+		EXPECT_TRY(-EINVAL, VALID(t.op->size - 1));
+		EXPECT_TRY(-EINVAL, VALID(4));
+		EXPECT_TRY(-EINVAL, VALID(0));
+	}
 }
 
 TEST_F(uapi, larger_with_zero_tail)
 {
-	memset(self->arg, 0, BIG);
-	EXPECT_EQ(0, TRY(VALID(self->op->size + 1)));
-	EXPECT_EQ(0, TRY(VALID(self->op->size + 64)));
-	EXPECT_EQ(0, TRY(VALID(PAGE_SIZE)));
-	EXPECT_TRUE(all_bytes(self->arg + self->op->size, 0, BIG - self->op->size));
+	struct target t = { 0 };
+
+	while (next_target(self->ctx, &t)) {
+		memset(self->arg, 0, BIG);
+		EXPECT_TRY(0, VALID(t.op->size + 1));
+		EXPECT_TRY(0, VALID(t.op->size + 64));
+		EXPECT_TRY(0, VALID(PAGE_SIZE));
+		EXPECT_TRUE(all_bytes(self->arg + t.op->size, 0, BIG - t.op->size));
+	}
 }
 
 TEST_F(uapi, larger_with_other_tail)
 {
-	memset(self->arg, 0, BIG);
-	self->arg[self->op->size] = 1;
-	EXPECT_EQ(-E2BIG, TRY(VALID(self->op->size + 1)));
-	EXPECT_EQ(-E2BIG, TRY(VALID(PAGE_SIZE)));
-	self->arg[self->op->size] = 0;
-	self->arg[PAGE_SIZE - 1] = 1;
-	EXPECT_EQ(-E2BIG, TRY(VALID(PAGE_SIZE)));
-	/* Behind the claimed size nobody looks. */
-	EXPECT_EQ(0, TRY(VALID(PAGE_SIZE - 1)));
+	struct target t = { 0 };
+
+	while (next_target(self->ctx, &t)) {
+		memset(self->arg, 0, BIG);
+		self->arg[t.op->size] = 1;
+		EXPECT_TRY(-E2BIG, VALID(t.op->size + 1));
+		EXPECT_TRY(-E2BIG, VALID(PAGE_SIZE));
+		self->arg[t.op->size] = 0;
+		self->arg[PAGE_SIZE - 1] = 1;
+		EXPECT_TRY(-E2BIG, VALID(PAGE_SIZE));
+		/* Behind the claimed size nobody looks. */
+		EXPECT_TRY(0, VALID(PAGE_SIZE - 1));
+	}
 }
 
 TEST_F(uapi, larger_than_a_page)
 {
-	memset(self->arg, 0, BIG);
-	EXPECT_EQ(-E2BIG, TRY(VALID(PAGE_SIZE + 1)));
-	EXPECT_EQ(-E2BIG, TRY(VALID(~0U)));
-	EXPECT_EQ(-E2BIG, TRY(VALID(1U << 31)));
+	struct target t = { 0 };
+
+	while (next_target(self->ctx, &t)) {
+		memset(self->arg, 0, BIG);
+		EXPECT_TRY(-E2BIG, VALID(PAGE_SIZE + 1));
+		EXPECT_TRY(-E2BIG, VALID(~0U));
+		EXPECT_TRY(-E2BIG, VALID(1U << 31));
+	}
 }
 
 TEST_F(uapi, unknown_flags)
 {
+	struct target t = { 0 };
 	uint32_t *arg, bit;
 
-	for (bit = 0; bit < 32; bit++) {
-		if (self->op->flags & (1U << bit))
-			continue;
-		arg = VALID(self->op->size);
-		arg[1] |= 1U << bit;
-		EXPECT_EQ(-EOPNOTSUPP, TRY(arg))
-			TH_LOG("flag %u", bit);
+	while (next_target(self->ctx, &t)) {
+		for (bit = 0; bit < 32; bit++) {
+			if (t.op->flags & (1U << bit))
+				continue;
+			arg = VALID(t.op->size);
+			arg[1] |= 1U << bit;
+			EXPECT_TRY(-EOPNOTSUPP, arg);
+		}
+		arg = VALID(t.op->size);
+		arg[1] = ~0U;
+		EXPECT_TRY(-EOPNOTSUPP, arg);
 	}
-	arg = VALID(self->op->size);
-	arg[1] = ~0U;
-	EXPECT_EQ(-EOPNOTSUPP, TRY(arg));
 }
 
 TEST_F(uapi, reserved_not_zero)
 {
-	const struct field *field = &self->op->reserved;
+	struct target t = { 0 };
+	const struct field *field;
 	unsigned int i;
 	char *arg;
 
-	for (i = 0; i < field->len; i++) {
-		arg = VALID(self->op->size);
-		arg[field->offset + i] = 1;
-		EXPECT_EQ(-EOPNOTSUPP, TRY(arg));
-	}
-	/* Out fields are no reserved ones: what lies there must not matter. */
-	for (field = self->op->out; field->len; field++) {
-		arg = VALID(self->op->size);
-		memset(arg + field->offset, POISON, field->len);
-		EXPECT_EQ(0, TRY(arg));
+	while (next_target(self->ctx, &t)) {
+		field = &t.op->reserved;
+		for (i = 0; i < field->len; i++) {
+			arg = VALID(t.op->size);
+			arg[field->offset + i] = 1;
+			EXPECT_TRY(-EOPNOTSUPP, arg);
+		}
+		/* Out fields are no reserved ones: what lies there must not matter. */
+		for (field = t.op->out; field->len; field++) {
+			arg = VALID(t.op->size);
+			memset(arg + field->offset, POISON, field->len);
+			EXPECT_TRY(0, arg);
+		}
 	}
 }
 
 TEST_F(uapi, bad_struct_pointer)
 {
+	struct target t = { 0 };
 	char *arg;
 
-	EXPECT_EQ(-EFAULT, TRY(NULL));
-	EXPECT_EQ(-EFAULT, TRY((void *)1));
-	EXPECT_EQ(-EFAULT, TRY((void *)(1UL << 63)));
-	EXPECT_EQ(-EFAULT, TRY((void *)-8L));
-	/* Only the size is there, or all but the last byte, or just all. */
-	arg = map_before_hole(4);
-	*(uint32_t *)arg = self->op->size;
-	EXPECT_EQ(-EFAULT, TRY(arg));
-	arg = map_before_hole(self->op->size - 1);
-	memcpy(arg, VALID(self->op->size), self->op->size - 1);
-	EXPECT_EQ(-EFAULT, TRY(arg));
-	arg = map_before_hole(self->op->size);
-	EXPECT_EQ(0, TRY(valid(&self->ctx, self->op, arg, self->op->size)));
-	/* The claimed tail must be readable. */
-	EXPECT_EQ(-EFAULT, TRY(valid(&self->ctx, self->op, arg, self->op->size + 1)));
+	while (next_target(self->ctx, &t)) {
+		EXPECT_TRY(-EFAULT, NULL);
+		EXPECT_TRY(-EFAULT, (void *)1);
+		EXPECT_TRY(-EFAULT, (void *)(1UL << 63));
+		EXPECT_TRY(-EFAULT, (void *)-8L);
+		/* Only the size is there, or all but the last byte, or just all. */
+		arg = map_before_hole(4);
+		*(uint32_t *)arg = t.op->size;
+		EXPECT_TRY(-EFAULT, arg);
+		arg = map_before_hole(t.op->size - 1);
+		memcpy(arg, VALID(t.op->size), t.op->size - 1);
+		EXPECT_TRY(-EFAULT, arg);
+		arg = map_before_hole(t.op->size);
+		EXPECT_TRY(0, valid(t.ctx, t.op, arg, t.op->size));
+		/* The claimed tail must be readable. */
+		EXPECT_TRY(-EFAULT, valid(t.ctx, t.op, arg, t.op->size + 1));
+	}
 }
 
 TEST_F(uapi, readonly_struct)
 {
-	char *arg = map_readonly(VALID(self->op->size), self->op->size);
-	int want = self->op->out[0].len || self->op->nr == KVMX_VM_SLOTS ? -EFAULT : 0;
+	struct target t = { 0 };
+	char *arg;
+	int want;
 
-	ASSERT_NE(NULL, arg);
-	EXPECT_EQ(want, TRY(arg));
+	while (next_target(self->ctx, &t)) {
+		arg = map_readonly(VALID(t.op->size), t.op->size);
+		ASSERT_NE(NULL, arg);
+		want = t.op->out[0].len || t.op->nr == KVMX_VM_SLOTS ? -EFAULT : 0;
+		EXPECT_TRY(want, arg);
+	}
 }
 
 TEST_F(uapi, bad_array_pointer)
 {
 	static const uint64_t bad[] = { 0, 1, 1ULL << 63, ~7ULL, 0xffff800000000000ULL };
-	const struct field *field = &self->op->pointer;
-	char *arg;
-	unsigned int i;
-
-	for (i = 0; field->len && i < ARRAY_SIZE(bad); i++) {
-		/* HARVEST and RESTORE touch nothing if there is nothing to say. */
-		kx_mark_pages(self->ctx.fd[FD_VM], VM_DATA_GFN, 1);
-		arg = VALID(self->op->size);
-		*(uint64_t *)(arg + field->offset) = bad[i];
-		EXPECT_EQ(-EFAULT, TRY(arg))
-			TH_LOG("pointer %llx", (unsigned long long)bad[i]);
-	}
-	EXPECT_EQ(0, TRY(VALID(self->op->size)));
-}
-
-TEST_F(uapi, wrong_kind_of_fd)
-{
-	int kvm = self->ctx.vm.fd, kind;
-
-	for (kind = FD_SYSTEM; kind < FD_KINDS; kind++) {
-		if (self->op->kinds & ON(kind) || self->ctx.fd[kind] < 0)
-			continue;
-		EXPECT_EQ(-ENOTTY, call(self->op, self->ctx.fd[kind], VALID(self->op->size)))
-			TH_LOG("kind %d", kind);
-	}
-	EXPECT_EQ(-ENOTTY, call(self->op, kvm, VALID(self->op->size)));
-}
-
-TEST_F(uapi, nothing_uninitialised)
-{
+	struct target t = { 0 };
 	const struct field *field;
 	unsigned int i;
 	char *arg;
 
-	/* Twice, with other poison: no value looks like both. */
-	for (i = 0; i < 2; i++) {
-		arg = VALID(self->op->size);
-		for (field = self->op->out; field->len; field++)
-			memset(arg + field->offset, i ? 0x5a : POISON, field->len);
-		ASSERT_EQ(0, TRY(arg));
-		for (field = self->op->out; field->len; field++)
-			EXPECT_FALSE(all_bytes(arg + field->offset, i ? 0x5a : POISON,
-					       field->len))
-				TH_LOG("out field at %u", field->offset);
-		if (self->op->reserved.len)
-			EXPECT_TRUE(all_bytes(arg + self->op->reserved.offset, 0,
-					      self->op->reserved.len));
+	while (next_target(self->ctx, &t)) {
+		field = &t.op->pointer;
+		for (i = 0; field->len && i < ARRAY_SIZE(bad); i++) {
+			/* HARVEST and RESTORE touch nothing if there is nothing to say. */
+			kx_mark_pages(t.ctx->fd[FD_VM], VM_DATA_GFN, 1);
+			arg = VALID(t.op->size);
+			*(uint64_t *)(arg + field->offset) = bad[i];
+			EXPECT_TRY(-EFAULT, arg);
+		}
+		EXPECT_TRY(0, VALID(t.op->size));
+	}
+}
+
+TEST_F(uapi, wrong_kind_of_fd)
+{
+	struct target t = { 0 };
+	int kind;
+
+	while (next_target(self->ctx, &t)) {
+		for (kind = FD_SYSTEM; kind < FD_KINDS; kind++) {
+			if (t.op->kinds & ON(kind) || t.ctx->fd[kind] < 0)
+				continue;
+			EXPECT_EQ(-ENOTTY, call(t.op, t.ctx->fd[kind], VALID(t.op->size)))
+				TH_LOG("kind %d", kind);
+		}
+		EXPECT_EQ(-ENOTTY, call(t.op, t.ctx->vm.fd, VALID(t.op->size)));
+	}
+}
+
+TEST_F(uapi, nothing_uninitialised)
+{
+	struct target t = { 0 };
+	const struct field *field;
+	unsigned int i;
+	char *arg;
+
+	while (next_target(self->ctx, &t)) {
+		/* Twice, with other poison: no value looks like both. */
+		for (i = 0; i < 2; i++) {
+			arg = VALID(t.op->size);
+			for (field = t.op->out; field->len; field++)
+				memset(arg + field->offset, i ? 0x5a : POISON, field->len);
+			ASSERT_EQ(0, TRY(arg));
+			for (field = t.op->out; field->len; field++)
+				EXPECT_FALSE(all_bytes(arg + field->offset, i ? 0x5a : POISON,
+						       field->len))
+					TH_LOG("out field at %u", field->offset);
+			if (t.op->reserved.len)
+				EXPECT_TRUE(all_bytes(arg + t.op->reserved.offset, 0,
+						      t.op->reserved.len));
+		}
 	}
 }
 
