@@ -14,8 +14,8 @@
 #include "guest.h"
 
 #define DISK		"/dev/vda"
-#define MAX_BLOCKS	1024
-#define NR_BUFFERS	512
+#define MAX_BLOCKS	512
+#define NR_BUFFERS	256
 #define NOTHING		(~0U)
 
 static int disk_fd;
