@@ -21,10 +21,10 @@ sync_sources()
 		if [ -d "$TOP/$s" ]; then
 			(cd "$TOP" && find "$s" -name '*.[ch]') | while read -r f; do
 				mkdir -p "$dest/${f%/*}"
-				cp -pu "$TOP/$f" "$dest/$f"
+				cmp -s "$TOP/$f" "$dest/$f" || cp "$TOP/$f" "$dest/$f"
 			done
 		else
-			cp -pu "$TOP/$s" "$dest/$s"
+			cmp -s "$TOP/$s" "$dest/$s" || cp "$TOP/$s" "$dest/$s"
 		fi
 	done
 	(cd "$dest" && find . -name '*.[ch]' ! -name '*.mod.c') | while read -r f; do
