@@ -18,6 +18,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 /**
  * kvmx_open() - open /dev/kvmx
  *
@@ -199,6 +201,8 @@ int kvmx_read_event(int fd, struct kvmx_event *event, int timeout_ms);
  * that strerror(3) does not.
  */
 const char *kvmx_hint(unsigned long ioctl_nr, int err);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

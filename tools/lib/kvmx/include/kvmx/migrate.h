@@ -29,6 +29,8 @@
 extern "C" {
 #endif
 
+#pragma GCC visibility push(default)
+
 #define KVMX_MIGRATE_PAGE_SIZE	4096
 #define KVMX_MIGRATE_REASON_LEN	192
 
@@ -55,8 +57,8 @@ struct kvmx_region {
  * enum kvmx_migrate_phase - where a migration is
  * @KVMX_PHASE_CONNECT: the two sides agree on the memory layout
  * @KVMX_PHASE_SAMPLE: the dirty curve is measured, nothing has been sent
- * @KVMX_PHASE_FIRST: there are pages that were never sent
- * @KVMX_PHASE_REPEAT: all pages were sent once, pages written since are sent again
+ * @KVMX_PHASE_FIRST: less was sent than the guest has
+ * @KVMX_PHASE_REPEAT: pages written meanwhile are being sent again
  * @KVMX_PHASE_PAUSED: the guest is paused and the rest is being sent
  * @KVMX_PHASE_READY: all is sent, the destination checks it
  * @KVMX_PHASE_DONE: the migration is over; see the report
@@ -116,11 +118,12 @@ enum kvmx_migrate_mode {
  * @max_time_ns: when to stop trying, and do what @flags allow; 0: never
  * @peer_timeout_ns: a destination that neither takes bytes nor answers for so long is dead
  * @fixed_ns: what a pause costs besides pages as far as the VMM knows: pausing, saving and loading
- *	device state. Replaced by what was measured once a pause had to be taken back
+ *	device state. Raised to what was measured if a pause had to be taken back
  * @sample_ns: how long to measure the dirty curve beforehand
  * @slice_ns: time between two harvests
  * @min_permille: the slowest the vCPUs may be made to run, 1 to 1000
- * @max_aborts: how many pauses may be taken back because more was left to send than predicted
+ * @max_aborts: how many pauses may be taken back because more was left to send than predicted,
+ *	before that counts as a guest that cannot be migrated live; 0: none is taken back
  *
  * Start from kvmx_migrate_policy_init().
  */
@@ -248,7 +251,8 @@ struct kvmx_migrate_report {
  * @throttle: optional: make the vCPUs run at @permille of their speed; 1000: at full speed
  * @progress: optional: called a few times per second and at every change of phase; a return value
  *	other than 0 cancels the migration. Nothing is sent while it runs: be quick
- * @released: optional: GO was said; the guest is not ours any more. Not called for a file
+ * @released: optional: the destination runs the guest, it is not ours any more. Not called for a
+ *	file
  *
  * All are called from the thread that called kvmx_migrate_send(), with the opaque pointer of
  * struct kvmx_migrate_source. Those that return int return 0 or a negative errno value.
@@ -287,7 +291,7 @@ struct kvmx_migrate_source {
  * @run: GO came: run the guest. It must not fail for reasons that can be found out in @load_state
  * @progress: optional: as in struct kvmx_migrate_source_ops
  * @discard: optional: the migration failed; what @load_state did is to be undone, the guest's
- *	memory holds rubbish. Called if and only if @run was not
+ *	memory holds rubbish. Called if and only if the guest does not run in the end
  */
 struct kvmx_migrate_dest_ops {
 	int (*load_state)(void *opaque, const void *data, size_t len);
@@ -336,7 +340,7 @@ void kvmx_migrate_policy_init(struct kvmx_migrate_policy *policy);
  * Must be called by a thread of the process that created the VM, while the guest runs (or is
  * paused by somebody else, for whom @source's pause and resume ops must then do nothing). Blocks
  * until the migration is over, never for longer than the policy's timeouts allow. Does not close
- * @source's fd.
+ * @source's fd, but shuts a socket down if the migration failed.
  *
  * Return: 0: the guest is paused here and runs there, or is in the file, completely and synced;
  * the caller may also resume it after saving it into a file. Negative errno value: the report's
@@ -363,6 +367,8 @@ int kvmx_migrate_send(const struct kvmx_migrate_source *source,
  * has given it up.
  */
 int kvmx_migrate_receive(const struct kvmx_migrate_dest *dest, struct kvmx_migrate_report *report);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: LGPL-2.1
+/* One function per ioctl. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <kvmx/kvmx.h>
+
+static int call(int fd, unsigned long nr, void *arg)
+{
+	int ret = ioctl(fd, nr, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+int kvmx_open(void)
+{
+	int fd = open("/dev/kvmx", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int kvmx_info(int sys_fd, struct kvmx_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	return call(sys_fd, KVMX_INFO, info);
+}
+
+int kvmx_feature(int sys_fd, uint32_t feature, uint64_t *value)
+{
+	struct kvmx_feature arg = { .size = sizeof(arg), .feature = feature };
+	int ret = call(sys_fd, KVMX_FEATURE, &arg);
+
+	if (!ret)
+		*value = arg.value;
+	return ret;
+}
+
+int kvmx_vm_open(int sys_fd, int vm_fd, const uint8_t uuid[KVMX_UUID_LEN], const char *label)
+{
+	struct kvmx_vm_open arg = { .size = sizeof(arg), .vm_fd = vm_fd };
+
+	if (uuid)
+		memcpy(arg.uuid, uuid, sizeof(arg.uuid));
+	if (label) {
+		/* The kernel would see a cut label as a good one. */
+		if (strlen(label) >= sizeof(arg.label))
+			return -EINVAL;
+		strcpy(arg.label, label);
+	}
+	return call(sys_fd, KVMX_VM_OPEN, &arg);
+}
+
+int kvmx_vm_info(int fd, struct kvmx_vm_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	return call(fd, KVMX_VM_INFO, info);
+}
+
+int kvmx_vm_slots(int fd, struct kvmx_slot **slots)
+{
+	struct kvmx_vm_slots arg = {
+		.size = sizeof(arg),
+		.slot_size = sizeof(struct kvmx_slot),
+	};
+	struct kvmx_slot *array = NULL, *larger;
+	int ret;
+
+	*slots = NULL;
+	for (;;) {
+		arg.slots = (uintptr_t)array;
+		ret = call(fd, KVMX_VM_SLOTS, &arg);
+		if (ret != -ENOSPC)
+			break;
+		larger = reallocarray(array, arg.nr_slots, sizeof(*array));
+		if (!larger) {
+			ret = -ENOMEM;
+			break;
+		}
+		array = larger;
+	}
+	if (ret < 0 || !arg.nr_slots) {
+		free(array);
+		return ret;
+	}
+	*slots = array;
+	return arg.nr_slots;
+}
+
+int kvmx_vm_mark(int fd, const struct kvmx_run *runs, size_t nr_runs, uint64_t *dropped)
+{
+	uint64_t sum = 0;
+	int ret = 0;
+
+	while (nr_runs) {
+		struct kvmx_vm_mark arg = {
+			.size = sizeof(arg),
+			.runs = (uintptr_t)runs,
+			.nr_runs = nr_runs < KVMX_MAX_RUNS ? nr_runs : KVMX_MAX_RUNS,
+			.run_size = sizeof(*runs),
+		};
+
+		ret = call(fd, KVMX_VM_MARK, &arg);
+		if (ret)
+			break;
+		sum += arg.dropped;
+		runs += arg.nr_runs;
+		nr_runs -= arg.nr_runs;
+	}
+	if (dropped)
+		*dropped = sum;
+	return ret;
+}
+
+int kvmx_vm_mark_range(int fd, uint32_t as, uint64_t gfn, uint32_t npages)
+{
+	struct kvmx_run run = { .gfn = gfn, .npages = npages, .slot = as << 16 };
+
+	return kvmx_vm_mark(fd, &run, 1, NULL);
+}
+
+int kvmx_vm_sample(int fd, struct kvmx_vm_sample *sample)
+{
+	sample->size = sizeof(*sample);
+	sample->point_size = sizeof(struct kvmx_point);
+	return call(fd, KVMX_VM_SAMPLE, sample);
+}
+
+int kvmx_vm_stats(int fd, struct kvmx_vm_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	stats->size = sizeof(*stats);
+	return call(fd, KVMX_VM_STATS, stats);
+}
+
+int kvmx_tracker_create(int fd, uint32_t flags)
+{
+	struct kvmx_tracker_create arg = { .size = sizeof(arg), .flags = flags };
+
+	return call(fd, KVMX_TRACKER_CREATE, &arg);
+}
+
+int kvmx_harvest(int fd, struct kvmx_harvest *harvest)
+{
+	harvest->size = sizeof(*harvest);
+	harvest->run_size = sizeof(struct kvmx_run);
+	return call(fd, KVMX_HARVEST, harvest);
+}
+
+int kvmx_restore(int fd, const struct kvmx_run *runs, size_t nr_runs, uint64_t *dropped)
+{
+	uint64_t sum = 0;
+	int ret = 0;
+
+	while (nr_runs) {
+		struct kvmx_restore arg = {
+			.size = sizeof(arg),
+			.runs = (uintptr_t)runs,
+			.nr_runs = nr_runs < KVMX_MAX_RUNS ? nr_runs : KVMX_MAX_RUNS,
+			.run_size = sizeof(*runs),
+		};
+
+		ret = call(fd, KVMX_RESTORE, &arg);
+		if (ret)
+			break;
+		sum += arg.dropped;
+		runs += arg.nr_runs;
+		nr_runs -= arg.nr_runs;
+	}
+	if (dropped)
+		*dropped = sum;
+	return ret;
+}
+
+int kvmx_tracker_stats(int fd, struct kvmx_tracker_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	stats->size = sizeof(*stats);
+	return call(fd, KVMX_TRACKER_STATS, stats);
+}
+
+int kvmx_tracker_curve(int fd, struct kvmx_point *points, uint32_t nr_points,
+		       uint64_t *total_pages)
+{
+	struct kvmx_tracker_curve arg = {
+		.size = sizeof(arg),
+		.nr_points = nr_points,
+		.point_size = sizeof(*points),
+		.points = (uintptr_t)points,
+	};
+	int ret = call(fd, KVMX_TRACKER_CURVE, &arg);
+
+	if (ret < 0)
+		return ret;
+	if (total_pages)
+		*total_pages = arg.total_pages;
+	return arg.nr_points;
+}
+
+int kvmx_predict(int fd, struct kvmx_predict *predict)
+{
+	predict->size = sizeof(*predict);
+	predict->point_size = sizeof(struct kvmx_point);
+	return call(fd, KVMX_PREDICT, predict);
+}
+
+int kvmx_read_event(int fd, struct kvmx_event *event, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	ssize_t len;
+	int ret;
+
+	/* read(2) would block: the fd may be shared, so O_NONBLOCK is not ours to set. */
+	ret = poll(&pfd, 1, timeout_ms);
+	if (ret < 0)
+		return -errno;
+	if (!ret)
+		return -EAGAIN;
+	len = read(fd, event, sizeof(*event));
+	if (len < 0)
+		return -errno;
+	return len > 0;
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: LGPL-2.1
+#include <math.h>
+
+#include "heat.h"
+
+#define HALF_LIFE_NS	(1500 * NSEC_PER_MSEC)
+
+/* The oldest age of each class, in quanta. Twice as long each: a curve bends on every scale. */
+static const unsigned int oldest[HEAT_AGES] = { 1, 2, 4, 8, 16, 32, 64, HEAT_MAX_AGE };
+
+/*
+ * What is believed before there is evidence, as probability per second, and how much evidence in
+ * page seconds outweighs it: the longer a page has been quiet, the longer it will be.
+ */
+static const double belief[HEAT_CLASSES] = {
+	2, 1, 1, 1, .6, .3, .15, .05, 15, 10, .02, .2, .01,
+};
+
+#define BELIEF_WEIGHT	20.0
+
+static void classify(struct heat *h)
+{
+	unsigned int stamp, class;
+
+	h->class_of[HEAT_STAMP_NEVER] = HEAT_COLD;
+	h->class_of[HEAT_STAMP_WARM] = HEAT_WARM;
+	h->class_of[HEAT_STAMP_STALE] = HEAT_STALE;
+	for (stamp = 1; stamp <= HEAT_CYCLE; stamp++) {
+		unsigned int age = heat_age(h, stamp);
+
+		for (class = 0; class < HEAT_AGES - 1; class++)
+			if (age <= oldest[class])
+				break;
+		h->class_of[stamp] = class;
+		h->class_of[stamp + HEAT_REPEAT] = class < 2 ? HEAT_HOT + class : class;
+	}
+}
+
+void heat_init(struct heat *h, uint64_t pages, uint64_t quantum_ns, uint64_t now)
+{
+	memset(h, 0, sizeof(*h));
+	h->quantum_ns = quantum_ns;
+	h->start = now;
+	h->stamp = 1;
+	h->pop[HEAT_STAMP_NEVER] = pages;
+	classify(h);
+}
+
+void heat_forget(struct heat *h)
+{
+	memset(h->events, 0, sizeof(h->events));
+	memset(h->past_events, 0, sizeof(h->past_events));
+	memset(h->exposure, 0, sizeof(h->exposure));
+	memset(h->step_pages, 0, sizeof(h->step_pages));
+	memset(h->step_quanta, 0, sizeof(h->step_quanta));
+	h->fresh = 0;
+	h->past_fresh = 0;
+	h->past_time = 0;
+}
+
+unsigned int heat_age(const struct heat *h, unsigned int stamp)
+{
+	return (h->stamp + HEAT_CYCLE - (stamp & 0xff)) % HEAT_CYCLE;
+}
+
+bool heat_repeats(const struct heat *h, unsigned int stamp)
+{
+	return stamp != HEAT_STAMP_NEVER && stamp != HEAT_STAMP_WARM &&
+	       stamp != HEAT_STAMP_STALE && heat_age(h, stamp) <= oldest[1];
+}
+
+static uint64_t events_of_age(const struct heat *h, unsigned int i)
+{
+	return h->events[i] + (i < 2 ? h->events[HEAT_HOT + i] : 0);
+}
+
+/*
+ * Pages of this quantum that were last written at least x quanta ago, as the mean over all x of
+ * class @i, spread evenly over the ages within the class.
+ */
+static double not_younger(const struct heat *h, unsigned int i)
+{
+	double width = oldest[i] - (i ? oldest[i - 1] : 0);
+	double pages = events_of_age(h, i) * (width + 1) / (2 * width);
+	unsigned int class;
+
+	for (class = i + 1; class < HEAT_AGES; class++)
+		pages += events_of_age(h, class);
+	for (class = HEAT_STALE; class < HEAT_CLASSES; class++)
+		pages += h->events[class];
+	return pages;
+}
+
+static void fold(struct heat *h, double keep)
+{
+	unsigned int i;
+
+	for (i = 0; i < HEAT_AGES; i++) {
+		/* Who has watched for 2 s cannot tell 3 s old pages from those of 30 s. */
+		if (h->now < oldest[i] || !h->span)
+			continue;
+		h->step_pages[i] = h->step_pages[i] * keep + not_younger(h, i);
+		h->step_quanta[i] = h->step_quanta[i] * keep + h->span;
+	}
+	for (i = 0; i < HEAT_CLASSES; i++) {
+		h->past_events[i] = (h->past_events[i] + h->events[i]) * keep;
+		h->exposure[i] *= keep;
+		h->events[i] = 0;
+	}
+	h->past_fresh = (h->past_fresh + h->fresh) * keep;
+	h->past_time *= keep;
+	h->fresh = 0;
+}
+
+uint64_t heat_advance(struct heat *h, uint64_t now)
+{
+	uint64_t quantum = (now - h->start) / h->quantum_ns;
+	double seconds;
+	unsigned int i;
+
+	if (quantum <= h->now)
+		return 0;
+	fold(h, exp2(-(double)((quantum - h->now) * h->quantum_ns) / HALF_LIFE_NS));
+	h->span = quantum - h->now;
+	h->now = quantum;
+	h->stamp = quantum % HEAT_CYCLE + 1;
+	classify(h);
+	seconds = (double)h->span * h->quantum_ns / NSEC_PER_SEC;
+	for (i = 0; i < HEAT_STAMPS; i++)
+		h->exposure[h->class_of[i]] += h->pop[i] * seconds;
+	h->past_time += seconds;
+	return h->span;
+}
+
+double heat_hazard(const struct heat *h, unsigned int class)
+{
+	return (h->past_events[class] + h->events[class] + belief[class] * BELIEF_WEIGHT) /
+	       (h->exposure[class] + BELIEF_WEIGHT);
+}
+
+double heat_fresh_rate(const struct heat *h)
+{
+	return h->past_time ? (h->past_fresh + h->fresh) / h->past_time : 0;
+}
+
+double heat_dirty_rate(const struct heat *h)
+{
+	double quanta = h->step_quanta[0];
+
+	return quanta ? h->step_pages[0] / quanta * NSEC_PER_SEC / h->quantum_ns : 0;
+}
+
+uint32_t heat_curve(const struct heat *h, struct kvmx_point *points)
+{
+	double pages = 0;
+	uint32_t i;
+
+	for (i = 0; i < HEAT_AGES && h->step_quanta[i]; i++) {
+		pages += (oldest[i] - (i ? oldest[i - 1] : 0)) *
+			 h->step_pages[i] / h->step_quanta[i];
+		points[i].time_ns = oldest[i] * h->quantum_ns;
+		points[i].pages = llround(pages);
+	}
+	return i;
+}
+
+uint64_t heat_pending(const struct heat *h, unsigned int class)
+{
+	uint64_t pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < HEAT_STAMPS; i++)
+		if (h->class_of[i] == class)
+			pages += h->pending[i];
+	return pages;
+}

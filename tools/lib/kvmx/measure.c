@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1
+/* What the link carries, what a page costs, how long answers take. */
+#include <math.h>
+
+#include "sender.h"
+
+#define HALF_LIFE_NS	(700 * NSEC_PER_MSEC)
+#define PING_EVERY_NS	(150 * NSEC_PER_MSEC)
+/* The first bytes only fill queues on the way: they say nothing about the link. */
+#define WARM_UP_NS	(80 * NSEC_PER_MSEC)
+#define CHUNK_NS	(6 * NSEC_PER_MSEC)
+#define CHUNK_PAGES	60
+
+void measure_begin(struct sender *s)
+{
+	s->mark_ns = now_ns();
+	if (!s->sending_since)
+		s->sending_since = s->mark_ns;
+	s->mark_bytes = s->conn.link.sent;
+	s->mark_same = s->report->same_pages;
+	s->idle = false;
+}
+
+static void rate_add(struct rate *r, double amount, double ns)
+{
+	double keep = exp2(-ns / HALF_LIFE_NS);
+
+	r->amount = r->amount * keep + amount;
+	r->ns = r->ns * keep + ns;
+}
+
+/* Account for the slice that ends now, if the link was what held us up in it. */
+void measure_link(struct sender *s, uint64_t now)
+{
+	uint64_t bytes = s->conn.link.sent - s->mark_bytes, bandwidth;
+	uint64_t same = s->report->same_pages - s->mark_same;
+
+	if (now > s->mark_ns && !s->idle && same * 64 * 8 < bytes &&
+	    now - s->sending_since > WARM_UP_NS)
+		rate_add(&s->link, bytes, now - s->mark_ns);
+	bandwidth = measure_bandwidth(s);
+	if (bandwidth) {
+		s->chunk_max = bandwidth * CHUNK_NS / NSEC_PER_SEC / PAGE_BYTES;
+		s->chunk_max = max_u64(min_u64(s->chunk_max, CHUNK_PAGES), 2);
+	}
+	measure_begin(s);
+}
+
+uint64_t measure_bandwidth(const struct sender *s)
+{
+	uint64_t limit = s->policy->bandwidth, bandwidth;
+
+	if (s->link.ns < 50 * NSEC_PER_MSEC)
+		return limit;
+	bandwidth = s->link.amount / s->link.ns * NSEC_PER_SEC;
+	return limit ? min_u64(bandwidth, limit) : max_u64(bandwidth, 1);
+}
+
+/* Look at some of what is pending: what would it cost to send it? */
+void measure_pending(struct sender *s, uint32_t samples)
+{
+	uint64_t idx[128], begin = now_ns();
+	double bytes = 0, weight;
+	uint32_t n, i;
+
+	n = pages_spread(&s->pages, samples < ARRAY_SIZE(idx) ? samples : ARRAY_SIZE(idx), idx);
+	if (!n)
+		return;
+	for (i = 0; i < n; i++) {
+		uint32_t cost;
+
+		tx_page_copy(s, idx[i], s->page);
+		cost = tx_page_cost(s, page_mask(s->page));
+		if (s->content && pages_sent(&s->pages, idx[i]) &&
+		    pages_same(&s->pages, idx[i], pages_hash(s->page)))
+			continue;
+		bytes += cost + (cost ? STREAM_RUN / 2 : 1);
+	}
+	weight = fmin(.5, n / 128.);
+	s->page_cost += (bytes / n - s->page_cost) * weight;
+	s->page_cpu += ((double)(now_ns() - begin) / n - s->page_cpu) * weight;
+}
+
+/* Called for each page of a harvest: watch one of them now and then. */
+void measure_probe(struct sender *s, uint64_t idx)
+{
+	struct probe *p;
+
+	if (!s->content || s->probe_skip--)
+		return;
+	p = &s->probe[now_ns() / 64 % SENDER_PROBES];
+	s->probe_skip = 16 + now_ns() % 16;
+	if (p->used)
+		return;
+	p->idx = idx;
+	p->quantum = s->pages.heat.now;
+	tx_page_copy(s, idx, s->page);
+	p->hash = pages_hash(s->page);
+	p->used = true;
+}
+
+/* After a harvest: those of them that were written again, do they differ? */
+void measure_probes(struct sender *s)
+{
+	unsigned int stamp = s->pages.heat.stamp;
+	uint32_t i;
+
+	if (!s->content)
+		return;
+	for (i = 0; i < SENDER_PROBES; i++) {
+		struct probe *p = &s->probe[i];
+		struct page_entry now;
+		uint32_t cost;
+		bool changed;
+
+		/* One put in just now was not written again yet. */
+		if (!p->used || p->quantum == s->pages.heat.now ||
+		    (pages_stamp(&s->pages, p->idx) & 0xff) != stamp)
+			continue;
+		tx_page_copy(s, p->idx, s->page);
+		now = pages_hash(s->page);
+		changed = now.low != p->hash.low || now.high != p->hash.high;
+		cost = tx_page_cost(s, page_mask(s->page)) + STREAM_RUN / 2;
+		s->dirty_changed += ((changed ? 1 : 0) - s->dirty_changed) / 64;
+		s->dirty_cost += (cost - s->dirty_cost) / 64;
+		p->used = false;
+	}
+}
+
+int measure_ping(struct sender *s, uint64_t now)
+{
+	uint8_t payload[8];
+	int ret;
+
+	if (s->conn.pong == s->ping && s->ping_seen != s->ping) {
+		s->ping_seen = s->ping;
+		s->lag_ns = (s->lag_ns + s->conn.pong_ns - s->ping_ns) / 2;
+		s->rtt_ns = min_u64(s->rtt_ns, s->conn.pong_ns - s->ping_ns);
+	}
+	if (s->conn.link.kind != LINK_SOCKET || s->ping_seen != s->ping ||
+	    now - s->ping_ns < PING_EVERY_NS)
+		return 0;
+	ret = tx_flush(s);
+	if (ret)
+		return ret;
+	put_le64(payload, ++s->ping);
+	s->ping_ns = now_ns();
+	return conn_put_small(&s->conn, CHUNK_PING, payload, sizeof(payload), NULL);
+}
+
+uint64_t measure_fixed(const struct sender *s)
+{
+	/* END to READY and GO to RUNNING, behind what is queued already. */
+	return s->fixed_ns + s->harvest_ns + s->rtt_ns + max_u64(s->lag_ns, s->rtt_ns);
+}
+
+/* A guest so small that the link was never the bottleneck: it carries at least what it did. */
+static double least_bandwidth(const struct sender *s)
+{
+	uint64_t elapsed = now_ns() - s->sending_since;
+
+	if (elapsed < 2 * WARM_UP_NS)
+		return 0;
+	return (double)s->conn.link.sent / elapsed * NSEC_PER_SEC;
+}
+
+uint64_t measure_pause(const struct sender *s, double pages)
+{
+	double bandwidth = measure_bandwidth(s);
+	double wire, cpu = pages * s->page_cpu;
+
+	if (!bandwidth)
+		bandwidth = least_bandwidth(s);
+	if (!bandwidth)
+		return KVMX_PREDICT_NEVER;
+	wire = pages * s->page_cost / bandwidth * NSEC_PER_SEC;
+	return measure_fixed(s) + fmax(wire, cpu) + 1;
+}
