@@ -49,13 +49,17 @@
  * bandwidth B/s, so a slower guest is handled as a faster link; only the pause keeps the real one.
  *
  * Accuracy: D is taken piecewise linear, where all this has closed solutions (but for the first
- * round's integral: its error is below 0.2 % of t(0), and above the truth). Numbers of pages are
- * exact to one page and times to the time of one page on the link, per round, and all roundings
- * are upward. Products have 128 bits; results that do not fit 64 are KVMX_PREDICT_NEVER.
+ * round's integral: its error is below 0.2 % of t(0)). Numbers of pages are exact to one page and
+ * times to the time of one page on the link, per round, if neither guest nor link are faster than
+ * a page in 64 ns; the first round adds up to 1 us. Roundings are upward. Products have 128 bits;
+ * results that do not fit 64 are KVMX_PREDICT_NEVER.
  *
  * The assumptions are that pages are written independently of each other, that the load does not
- * change, and that the sender looks at the dirty log often: one that looks every h skips a page
- * up to h too late. tools/testing/unit/sim_test.c compares with a simulated sender.
+ * change, and that the sender looks at the dirty log often. tools/testing/unit/sim_test.c compares
+ * with a simulated sender page by page (256 MiB, 32 MiB/s, a look every 20 ms; idle, random, hot
+ * sets, streams, growing, mixtures): the verdicts agree, the pause is within 6 % if pages are
+ * deferred and 15 % if not, bytes and time within 9 %, but up to 22 % too low for a deferring
+ * sender that sends memory in the very order in which the guest writes it.
  */
 
 #define NSEC_PER_MILLI	1000000ULL	/* of a second's 1000 permille */
@@ -200,6 +204,22 @@ static u64 later_round(const struct kvmx_curve *c, const struct link *l, u64 tau
 	return tau;
 }
 
+/* the longest time in which at most @pages get dirty, if more do in the end */
+static u64 longest_time(const struct kvmx_curve *c, u64 pages)
+{
+	struct kvmx_point a = { 0, 0 }, b;
+	u32 i;
+
+	for (i = 0; i < c->nr_fine; i++) {
+		b = c->fine[i];
+		if (b.pages > pages)
+			return a.time_ns + kvmx_muldiv(b.time_ns - a.time_ns, pages - a.pages,
+						       b.pages - a.pages);
+		a = b;
+	}
+	return KVMX_PREDICT_NEVER;
+}
+
 static void run_defer(const struct kvmx_curve *c, const struct link *l, u64 budget,
 		      struct ending *e)
 {
@@ -218,7 +238,7 @@ static void run_defer(const struct kvmx_curve *c, const struct link *l, u64 budg
 		e->sent = min(e->left, link_pages(l, tau));
 		e->left = min(e->left, e->fits ? budget : kvmx_curve_pages(c, tau));
 	}
-	young = kvmx_curve_time(c, budget);
+	young = longest_time(c, budget);
 	while (!e->fits && e->rounds < MAX_ROUNDS) {
 		t = later_round(c, l, tau, young, &elapsed);
 		e->fits = t <= young;
