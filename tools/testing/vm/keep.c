@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keeps a VM with a vCPU for as long as a test machine runs.
+ *
+ * With the first VM and vCPU the host kernel rewrites its own code (jump labels in the scheduler,
+ * on the way into a guest), and with the last ones back. QEMU 7.2's emulation can then keep on
+ * running the int3 that stands there meanwhile, on both CPUs, for ever. With one VM more than the
+ * tests have there is no first and no last one.
+ */
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+int main(void)
+{
+	int kvm, vm;
+
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0) {
+		perror("keep: /dev/kvm");
+		return 1;
+	}
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	if (vm < 0 || ioctl(vm, KVM_CREATE_VCPU, 0) < 0) {
+		perror("keep: KVM");
+		return 1;
+	}
+	/* In place: what starts next finds it there. */
+	return daemon(0, 0) ? 1 : pause();
+}
