@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Differences between kernels. No other directory may look at LINUX_VERSION_CODE.
+ */
+#ifndef KVMX_COMPAT_H
+#define KVMX_COMPAT_H
+
+#include <linux/kvm_host.h>
+#include <linux/version.h>
+
+/* 6.8 made the number of address spaces a property of the VM. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+static inline int kvmx_nr_as(struct kvm *kvm)
+{
+	return KVM_ADDRESS_SPACE_NUM;
+}
+#else
+static inline int kvmx_nr_as(struct kvm *kvm)
+{
+	return kvm_arch_nr_memslot_as_ids(kvm);
+}
+#endif
+
+/* 6.8 brought guest_memfd; before, no memslot has the flag. */
+#ifndef KVM_MEM_GUEST_MEMFD
+#define KVM_MEM_GUEST_MEMFD 0
+#endif
+
+#endif /* KVMX_COMPAT_H */

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The objects of kvmx.ko, who owns what, and which lock protects it.
+ *
+ * Lock order: kvmx_vms_lock is never held together with another lock. kvmx_vm.lock is taken before
+ * everything that KVM's ioctls and a user copy take (slots_lock, kvm->srcu, mmap_lock), and before
+ * kvmx_vm.ev_lock.
+ */
+#ifndef KVMX_CORE_H
+#define KVMX_CORE_H
+
+#include <linux/kref.h>
+#include <linux/kvm_host.h>
+#include <linux/list.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/kvmx.h>
+
+#include "curve.h"
+#include "pend.h"
+#include "compat/compat.h"
+
+#define KVMX_MAX_AS	2	/* address spaces KVM has on x86 */
+
+/**
+ * struct kvmx_mslot - what kvmx remembers of a memslot
+ * @gfn: first guest frame
+ * @npages: pages
+ * @hva: address in the VMM
+ * @id: address space << 16 | KVM's id
+ * @kvm_flags: KVM_MEM_*
+ * @ident: KVM's memslot. Only compared: if it differs, the memslot is another one
+ * @unloggable: KVM refuses to log it although the guest can write to it
+ */
+struct kvmx_mslot {
+	gfn_t gfn;
+	unsigned long npages;
+	unsigned long hva;
+	u32 id;
+	u32 kvm_flags;
+	const void *ident;
+	bool unloggable;
+};
+
+/**
+ * struct kvmx_slots - a snapshot of the memslots
+ * @nr: entries in @slot
+ * @generation: KVM's generation of each address space when it was taken
+ * @by_id: indices into @slot, sorted by id
+ * @slot: the memslots, sorted by address space and gfn
+ */
+struct kvmx_slots {
+	u32 nr;
+	u64 generation[KVMX_MAX_AS];
+	u32 *by_id;
+	struct kvmx_mslot slot[];
+};
+
+/**
+ * struct kvmx_vm - a VM, one for each struct kvm
+ * @ref: handles, trackers and queued work
+ * @node: in kvmx_vms, under kvmx_vms_lock
+ * @id: a number for traces
+ * @kvm: KVM's VM; may be used under @lock while @file is set
+ * @mm: the VMM's address space; the structure is pinned by @mn
+ * @mn: tells when @mm goes
+ * @dead: @mm is gone; set once, read with READ_ONCE()
+ * @wait: of poll and read
+ * @death: drops @file
+ * @settle: switches logging off when the last tracker was closed elsewhere
+ * @lock: protects everything from here to @ev_lock
+ * @file: the VM's file, NULL when dead
+ * @uuid: given by an opener
+ * @label: given by an opener
+ * @trackers: open ones
+ * @nr_trackers: entries of @trackers
+ * @logging: kvmx has switched logging on
+ * @sampling: VM_SAMPLE has, and sleeps
+ * @ring: the dirty ring is the source, not the bitmaps
+ * @todo: a memslot waits to be logged
+ * @manual_protect: KVM's setting as found
+ * @scratch: user address of the area that arguments of KVM's ioctls are put in
+ * @words: buffer for a piece of a bitmap, KVMX_SEG_WORDS long
+ * @slots: the memslots as the trackers know them
+ * @curve: of the last VM_SAMPLE; nr is 0 before
+ * @stats: counters
+ * @ev_lock: protects @handles and their events
+ * @handles: open ones
+ * @nr_handles: entries of @handles
+ */
+struct kvmx_vm {
+	struct kref ref;
+	struct list_head node;
+	u32 id;
+	struct kvm *kvm;
+	struct mm_struct *mm;
+	struct mmu_notifier mn;
+	bool dead;
+	wait_queue_head_t wait;
+	struct work_struct death;
+	struct work_struct settle;
+
+	struct mutex lock;
+	struct file *file;
+	u8 uuid[KVMX_UUID_LEN];
+	char label[KVMX_LABEL_LEN];
+	struct list_head trackers;
+	u32 nr_trackers;
+	bool logging;
+	bool sampling;
+	bool ring;
+	bool todo;
+	u64 manual_protect;
+	unsigned long scratch;
+	unsigned long *words;
+	struct kvmx_slots *slots;
+	struct kvmx_curve curve;
+	struct {
+		u64 harvests;
+		u64 collected_pages;
+		u64 clear_calls;
+		u64 marked_pages;
+		u64 slot_changes;
+		u64 log_disturbed;
+		u64 samples;
+		u64 predictions;
+	} stats;
+
+	spinlock_t ev_lock;
+	struct list_head handles;
+	u32 nr_handles;
+};
+
+#define KVMX_HANDLE_EVENTS	64
+
+/**
+ * struct kvmx_handle - a VM fd
+ * @vm: the VM
+ * @node: in kvmx_vm.handles
+ * @first: index of the oldest event
+ * @nr: events
+ * @lost: events overwritten
+ * @event: the events
+ *
+ * All but @vm are protected by kvmx_vm.ev_lock.
+ */
+struct kvmx_handle {
+	struct kvmx_vm *vm;
+	struct list_head node;
+	u32 first;
+	u32 nr;
+	u64 lost;
+	struct kvmx_event event[KVMX_HANDLE_EVENTS];
+};
+
+/**
+ * struct kvmx_tracker - a consumer of dirty pages; protected by kvmx_vm.lock
+ * @vm: the VM
+ * @node: in kvmx_vm.trackers
+ * @id: a number for traces
+ * @pend: for each of kvmx_vm.slots, what was taken out of KVM and not returned yet
+ * @slots_changed: memslots changed since the last pass began
+ * @in_pass: a pass has begun and has not ended
+ * @disturbed: RESTORE or a change of memslots makes the next pass useless for the curve
+ * @pass_bad: it makes this one so
+ * @pass_start: when the pass began
+ * @prev_start: when the last complete pass began, 0 before
+ * @pass_pages: pages of this pass
+ * @history: for the dirty curve
+ * @stats: counters
+ */
+struct kvmx_tracker {
+	struct kvmx_vm *vm;
+	struct list_head node;
+	u32 id;
+	struct kvmx_pend **pend;
+	bool slots_changed;
+	bool in_pass;
+	bool disturbed;
+	bool pass_bad;
+	u64 pass_start;
+	u64 prev_start;
+	u64 pass_pages;
+	struct kvmx_history history;
+	struct {
+		u64 passes;
+		u64 harvested_pages;
+		u64 absent_pages;
+		u64 restored_pages;
+		u64 over;
+		u64 last_pages;
+		u64 last_interval;
+	} stats;
+};
+
+extern struct workqueue_struct *kvmx_wq;
+
+/**
+ * struct kvmx_call - an ioctl under way
+ * @arg: the argument, copied in
+ * @uarg: where it came from
+ * @len: bytes to copy back
+ */
+struct kvmx_call {
+	void *arg;
+	void __user *uarg;
+	size_t len;
+};
+
+int kvmx_call_put(const struct kvmx_call *call);
+
+/* vm.c */
+int kvmx_vm_open(struct kvmx_call *call);
+void kvmx_vm_put(struct kvmx_vm *vm);
+int kvmx_vm_lock(struct kvmx_vm *vm);
+int kvmx_vm_lock_own(struct kvmx_vm *vm);
+int kvmx_vm_info(struct kvmx_vm *vm, struct kvmx_vm_info *info);
+
+/* ioctl.c */
+long kvmx_sys_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long kvmx_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long kvmx_tracker_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* event.c */
+void kvmx_event(struct kvmx_vm *vm, u32 type, u64 arg);
+void kvmx_handle_add(struct kvmx_handle *h);
+void kvmx_handle_del(struct kvmx_handle *h);
+ssize_t kvmx_handle_read(struct file *file, char __user *buf, size_t len, loff_t *pos);
+__poll_t kvmx_handle_poll(struct file *file, struct poll_table_struct *pt);
+
+/* slots.c */
+struct kvmx_slots *kvmx_slots_get(struct kvm *kvm);
+void kvmx_slots_free(struct kvmx_slots *s);
+u32 kvmx_slots_find(const struct kvmx_slots *s, u32 as, gfn_t gfn);
+const struct kvmx_mslot *kvmx_slots_by_id(const struct kvmx_slots *s, u32 id, u32 *index);
+u64 kvmx_slots_generation(struct kvm *kvm, u64 gen[KVMX_MAX_AS]);
+int kvmx_slots_sync(struct kvmx_vm *vm);
+
+/* tracker.c */
+int kvmx_tracker_create(struct kvmx_vm *vm, bool clean);
+void kvmx_tracker_drop(struct kvmx_tracker *t);
+u64 kvmx_add_runs(struct kvmx_tracker *only, struct kvmx_vm *vm, const struct kvmx_run *runs,
+		  u32 nr);
+
+/* harvest.c */
+int kvmx_harvest(struct kvmx_tracker *t, struct kvmx_call *call);
+int kvmx_collect_all(struct kvmx_vm *vm);
+
+/* sample.c */
+int kvmx_sample(struct kvmx_vm *vm, struct kvmx_call *call);
+
+/* absent.c */
+unsigned long kvmx_absent_run(struct mm_struct *mm, unsigned long hva, unsigned long npages,
+			      bool *absent);
+
+/* stats.c */
+void kvmx_stats_vm(struct kvmx_handle *h, struct kvmx_vm_stats *s);
+void kvmx_stats_tracker(struct kvmx_tracker *t, struct kvmx_tracker_stats *s);
+
+#endif /* KVMX_CORE_H */

@@ -1,0 +1,466 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KVM's dirty log: the only file that issues KVM's ioctls or reads its bitmaps and rings.
+ *
+ * KVM's VM ioctls refuse another address space than the VM's own, so they are issued from within
+ * the VMM's own call (or by a worker that has taken on its address space), and their arguments lie
+ * in a scratch area in the VMM's memory. What the VMM does to that area it could as well do with
+ * KVM's ioctls themselves.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/uaccess.h>
+
+#include "log.h"
+
+#define SCRATCH_ARG	64UL
+#define SCRATCH_BYTES	PAGE_ALIGN(SCRATCH_ARG + KVMX_SEG_WORDS * sizeof(long))
+
+/*
+ * A KVM_CLEAR_DIRTY_LOG costs a call and a TLB flush on all vCPUs, zero words in its mask cost a
+ * copy: beyond so many zero words in a row a second call is the cheaper one.
+ */
+#define SEG_GAP		1024UL
+
+/* Words looked at in one srcu section, so that a change of memslots need not wait for long. */
+#define SEG_SCAN	(1UL << 17)
+
+static long kvm_call(struct kvmx_vm *vm, unsigned int cmd, unsigned long arg)
+{
+	lockdep_assert_held(&vm->lock);
+	return vm->file->f_op->unlocked_ioctl(vm->file, cmd, arg);
+}
+
+static int kvm_call_arg(struct kvmx_vm *vm, unsigned int cmd, const void *arg, size_t len)
+{
+	if (copy_to_user((void __user *)vm->scratch, arg, len))
+		return -EFAULT;
+	return kvm_call(vm, cmd, vm->scratch);
+}
+
+static int set_manual_protect(struct kvmx_vm *vm, u64 value)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		.args[0] = value,
+	};
+
+	return kvm_call_arg(vm, KVM_ENABLE_CAP, &cap, sizeof(cap));
+}
+
+/* Whether logging a memslot tells anything: to a read-only one the guest cannot write. */
+static bool wants_log(const struct kvmx_mslot *s)
+{
+	return !(s->kvm_flags & KVM_MEM_READONLY) && !s->unloggable;
+}
+
+/**
+ * kvmx_log_foreign() - whether somebody else has switched logging on
+ * @s: the memslots before kvmx has touched them
+ *
+ * Return: true if at least one memslot is logged.
+ */
+bool kvmx_log_foreign(const struct kvmx_slots *s)
+{
+	u32 i;
+
+	for (i = 0; i < s->nr; i++) {
+		if (s->slot[i].kvm_flags & KVM_MEM_LOG_DIRTY_PAGES)
+			return true;
+	}
+	return false;
+}
+
+/* Logging makes a new memslot of the old one: remember which. */
+static void reread(struct kvmx_vm *vm, struct kvmx_mslot *s)
+{
+	struct kvm_memory_slot *slot;
+	int idx;
+
+	idx = srcu_read_lock(&vm->kvm->srcu);
+	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
+	if (slot && slot->base_gfn == s->gfn && slot->npages == s->npages &&
+	    slot->userspace_addr == s->hva) {
+		s->ident = slot;
+		s->kvm_flags = slot->flags;
+	}
+	srcu_read_unlock(&vm->kvm->srcu, idx);
+}
+
+/**
+ * kvmx_log_slot() - switch logging of a memslot on or off
+ * @vm: the VM
+ * @s: the memslot; updated
+ * @on: which
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock.
+ * Return: 0, also if the memslot needs no change or cannot be logged.
+ */
+int kvmx_log_slot(struct kvmx_vm *vm, struct kvmx_mslot *s, bool on)
+{
+	struct kvm_userspace_memory_region r = {
+		.slot = s->id,
+		.flags = s->kvm_flags & KVM_MEM_READONLY,
+		.guest_phys_addr = (u64)s->gfn << PAGE_SHIFT,
+		.memory_size = (u64)s->npages << PAGE_SHIFT,
+		.userspace_addr = s->hva,
+	};
+	int err;
+
+	if (!wants_log(s) || on == !!(s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES))
+		return 0;
+	/* Its flags cannot change once it is made. */
+	if (s->kvm_flags & KVM_MEM_GUEST_MEMFD) {
+		s->unloggable = true;
+		return 0;
+	}
+	if (on)
+		r.flags |= KVM_MEM_LOG_DIRTY_PAGES;
+	err = kvm_call_arg(vm, KVM_SET_USER_MEMORY_REGION, &r, sizeof(r));
+	if (err == -EINVAL && on) {
+		s->unloggable = true;
+		return 0;
+	}
+	if (err)
+		return err;
+	reread(vm, s);
+	return 0;
+}
+
+static int log_all(struct kvmx_vm *vm, bool on)
+{
+	u32 i;
+	int err;
+
+	for (i = 0; i < vm->slots->nr; i++) {
+		err = kvmx_log_slot(vm, &vm->slots->slot[i], on);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * kvmx_log_begin() - switch logging on for all memslots in kvmx_vm.slots
+ * @vm: the VM; its memslots are not logged
+ *
+ * With a bitmap, every page is marked dirty at first and costs nothing until it is cleared
+ * (KVM_DIRTY_LOG_INITIALLY_SET). With a ring KVM write-protects all pages at once.
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock.
+ * Return: 0; on an error everything is as before.
+ */
+int kvmx_log_begin(struct kvmx_vm *vm)
+{
+	int err;
+
+	lockdep_assert_held(&vm->lock);
+	vm->words = kvmalloc_array(KVMX_SEG_WORDS, sizeof(long), GFP_KERNEL_ACCOUNT);
+	if (!vm->words)
+		return -ENOMEM;
+	vm->scratch = vm_mmap(NULL, 0, SCRATCH_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	if (IS_ERR_VALUE(vm->scratch)) {
+		err = vm->scratch;
+		goto free_words;
+	}
+	vm->ring = vm->kvm->dirty_ring_size;
+	vm->manual_protect = vm->kvm->manual_dirty_log_protect;
+	if (!vm->ring) {
+		err = set_manual_protect(vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+					 KVM_DIRTY_LOG_INITIALLY_SET);
+		if (err)
+			goto unmap;
+	}
+	err = log_all(vm, true);
+	if (err)
+		goto undo;
+	vm->logging = true;
+	return 0;
+undo:
+	log_all(vm, false);
+	if (!vm->ring)
+		set_manual_protect(vm, vm->manual_protect);
+unmap:
+	vm_munmap(vm->scratch, SCRATCH_BYTES);
+free_words:
+	kvfree(vm->words);
+	vm->words = NULL;
+	return err;
+}
+
+/**
+ * kvmx_log_end() - switch logging off and put KVM's settings back
+ * @vm: the VM
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock.
+ */
+void kvmx_log_end(struct kvmx_vm *vm)
+{
+	struct kvmx_slots *now;
+
+	lockdep_assert_held(&vm->lock);
+	/* Memslots may have changed since the last harvest; without memory, do the known ones. */
+	now = kvmx_slots_get(vm->kvm);
+	if (!IS_ERR(now)) {
+		kvmx_slots_free(vm->slots);
+		vm->slots = now;
+	}
+	log_all(vm, false);
+	if (!vm->ring)
+		set_manual_protect(vm, vm->manual_protect);
+	vm_munmap(vm->scratch, SCRATCH_BYTES);
+	kvfree(vm->words);
+	vm->words = NULL;
+	vm->logging = false;
+}
+
+/* First word at or after @w that is not 0, or @end. */
+static unsigned long next_word(const unsigned long *map, unsigned long w, unsigned long end)
+{
+	for (; w + 8 <= end; w += 8) {
+		const unsigned long *p = map + w;
+
+		/* KVM sets bits all the while: one set after the look is seen next time. */
+		if (data_race(p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7]))
+			break;
+	}
+	while (w < end && !READ_ONCE(map[w]))
+		w++;
+	return w;
+}
+
+/**
+ * kvmx_log_read() - copy a piece of a memslot's bitmap
+ * @vm: the VM
+ * @s: the memslot
+ * @from: page to begin at
+ * @budget: stop after about so many set bits
+ * @seg: out: what was copied to kvmx_vm.words
+ *
+ * The bitmap is read where KVM keeps it, under kvm->srcu: no copy of what is zero.
+ *
+ * Context: under kvmx_vm.lock. Any address space.
+ * Return: 0, or -ESTALE if the memslot is no longer the same or is not logged.
+ */
+int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,
+		  u64 budget, struct kvmx_seg *seg)
+{
+	unsigned long w = from / BITS_PER_LONG, end, last;
+	const struct kvm_memory_slot *slot;
+	const unsigned long *map;
+	int idx, err = 0;
+	u64 pages = 0;
+
+	lockdep_assert_held(&vm->lock);
+	idx = srcu_read_lock(&vm->kvm->srcu);
+	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
+	if (slot != s->ident || !slot->dirty_bitmap) {
+		err = -ESTALE;
+		goto out;
+	}
+	map = slot->dirty_bitmap;
+	end = min(BITS_TO_LONGS(s->npages), w + SEG_SCAN);
+	w = next_word(map, w, end);
+	seg->first = w;
+	for (last = w; w < end && w - seg->first < KVMX_SEG_WORDS && w - last <= SEG_GAP &&
+	     pages < budget; w++) {
+		unsigned long v = READ_ONCE(map[w]);
+
+		vm->words[w - seg->first] = v;
+		if (v) {
+			pages += hweight_long(v);
+			last = w;
+		}
+	}
+	seg->nr = pages ? last - seg->first + 1 : 0;
+	seg->upto = min(w * BITS_PER_LONG, s->npages);
+out:
+	srcu_read_unlock(&vm->kvm->srcu, idx);
+	return err;
+}
+
+/**
+ * kvmx_log_peek() - copy a piece of a memslot's bitmap as it is
+ * @vm: the VM
+ * @s: the memslot
+ * @from: page to begin at, a multiple of 64
+ * @npages: pages, at most what kvmx_vm.words holds
+ *
+ * Context: under kvmx_vm.lock. Any address space.
+ * Return: 0, or -ESTALE if the memslot is no longer the same or is not logged.
+ */
+int kvmx_log_peek(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,
+		  unsigned long npages)
+{
+	const struct kvm_memory_slot *slot;
+	int idx, err = 0;
+
+	lockdep_assert_held(&vm->lock);
+	idx = srcu_read_lock(&vm->kvm->srcu);
+	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
+	if (slot == s->ident && slot->dirty_bitmap)
+		data_race(memcpy(vm->words, slot->dirty_bitmap + from / BITS_PER_LONG,
+				 BITS_TO_LONGS(npages) * sizeof(long)));
+	else
+		err = -ESTALE;
+	srcu_read_unlock(&vm->kvm->srcu, idx);
+	return err;
+}
+
+/**
+ * kvmx_log_test() - look at one bit of a memslot's bitmap
+ * @vm: the VM
+ * @s: the memslot
+ * @page: which
+ *
+ * Context: inside kvm->srcu. Any address space.
+ * Return: whether the page is dirty; true also if the memslot is another one.
+ */
+bool kvmx_log_test(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long page)
+{
+	const struct kvm_memory_slot *slot;
+
+	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
+	return slot != s->ident || !slot->dirty_bitmap || test_bit(page, slot->dirty_bitmap);
+}
+
+/**
+ * kvmx_log_clear() - clear exactly the bits in kvmx_vm.words and write-protect their pages
+ * @vm: the VM
+ * @s: the memslot
+ * @first: first word
+ * @nr: words
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock.
+ * Return: 0; on an error no bit was cleared.
+ */
+int kvmx_log_clear(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long first,
+		   unsigned long nr)
+{
+	struct kvm_clear_dirty_log c = {
+		.slot = s->id,
+		.first_page = first * BITS_PER_LONG,
+		.dirty_bitmap = (void __user *)(vm->scratch + SCRATCH_ARG),
+	};
+
+	c.num_pages = min(nr * BITS_PER_LONG, s->npages - first * BITS_PER_LONG);
+	if (copy_to_user(c.dirty_bitmap, vm->words, nr * sizeof(long)))
+		return -EFAULT;
+	vm->stats.clear_calls++;
+	return kvm_call_arg(vm, KVM_CLEAR_DIRTY_LOG, &c, sizeof(c));
+}
+
+/**
+ * kvmx_log_flush() - have the CPUs write what they still hold into the bitmaps
+ * @vm: the VM
+ *
+ * Intel CPUs keep up to 512 dirty pages in a buffer of each vCPU (Page-Modification Logging).
+ * A clear of nothing makes KVM flush them all and touches no bit.
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock.
+ */
+void kvmx_log_flush(struct kvmx_vm *vm)
+{
+	struct kvm_clear_dirty_log c = { };
+	u32 i;
+
+	if (vm->ring || !boot_cpu_has(X86_FEATURE_VMX))
+		return;
+	c.dirty_bitmap = (void __user *)(vm->scratch + SCRATCH_ARG);
+	for (i = 0; i < vm->slots->nr; i++) {
+		c.slot = vm->slots->slot[i].id;
+		if (!(vm->slots->slot[i].kvm_flags & KVM_MEM_LOG_DIRTY_PAGES))
+			continue;
+		if (!kvm_call_arg(vm, KVM_CLEAR_DIRTY_LOG, &c, sizeof(c)))
+			return;
+	}
+}
+
+/* Adds a ring's entry to all trackers. The VMM can write to the ring: check everything. */
+static bool ring_entry(struct kvmx_vm *vm, u32 id, u64 offset)
+{
+	const struct kvmx_mslot *s;
+	struct kvmx_tracker *t;
+	u32 i;
+
+	s = kvmx_slots_by_id(vm->slots, id, &i);
+	if (!s || offset >= s->npages)
+		return false;
+	list_for_each_entry(t, &vm->trackers, node)
+		kvmx_pend_add(t->pend[i], offset, 1);
+	return true;
+}
+
+/* Returns whether there are entries to be reset. */
+static bool ring_read(struct kvmx_vm *vm, struct kvm_dirty_ring *ring, bool take)
+{
+	u32 i, pos = READ_ONCE(ring->reset_index);
+	bool any = false;
+
+	if (!ring->dirty_gfns)
+		return false;
+	for (i = 0; i < ring->size; i++, pos++) {
+		struct kvm_dirty_gfn *e = &ring->dirty_gfns[pos & (ring->size - 1)];
+		u32 flags = smp_load_acquire(&e->flags);
+
+		/* Left over by a reset that was cut short: taken already. */
+		if (flags & KVM_DIRTY_GFN_F_RESET) {
+			any = true;
+			continue;
+		}
+		if (!(flags & KVM_DIRTY_GFN_F_DIRTY))
+			break;
+		vm->stats.collected_pages += ring_entry(vm, READ_ONCE(e->slot),
+							READ_ONCE(e->offset)) && take;
+		if (take)
+			smp_store_release(&e->flags, KVM_DIRTY_GFN_F_RESET);
+		any = true;
+	}
+	return any;
+}
+
+/**
+ * kvmx_ring_peek() - add what is in the dirty rings to all trackers, and leave it in the rings
+ * @vm: the VM
+ *
+ * The pages are dirty for every tracker anyway: to know it early costs nothing, and they are
+ * returned once, since a harvest drains the rings before it returns a page.
+ *
+ * Context: under kvmx_vm.lock. Any address space.
+ */
+void kvmx_ring_peek(struct kvmx_vm *vm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	lockdep_assert_held(&vm->lock);
+	kvm_for_each_vcpu(i, vcpu, vm->kvm)
+		ring_read(vm, &vcpu->dirty_ring, false);
+}
+
+/**
+ * kvmx_ring_drain() - move the dirty rings' entries to all trackers
+ * @vm: the VM
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock, memslots in step.
+ * Return: 0; on an error the entries taken are not lost, their pages only not yet protected
+ *	again, and the next call does that.
+ */
+int kvmx_ring_drain(struct kvmx_vm *vm)
+{
+	struct kvm_vcpu *vcpu;
+	bool any = false;
+	unsigned long i;
+	long ret;
+
+	kvm_for_each_vcpu(i, vcpu, vm->kvm)
+		any |= ring_read(vm, &vcpu->dirty_ring, true);
+	if (!any)
+		return 0;
+	vm->stats.clear_calls++;
+	ret = kvm_call(vm, KVM_RESET_DIRTY_RINGS, 0);
+	return ret < 0 ? ret : 0;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * kvmx: services for KVM hosts. The module and /dev/kvmx.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+#include "core.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+struct workqueue_struct *kvmx_wq;
+
+static const struct file_operations kvmx_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = kvmx_sys_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+/* Who may use it is the administrator's choice: root alone until a udev rule says otherwise. */
+static struct miscdevice kvmx_dev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "kvmx",
+	.fops = &kvmx_fops,
+	.mode = 0600,
+};
+
+static int __init kvmx_init(void)
+{
+	int err;
+
+	kvmx_wq = alloc_workqueue("kvmx", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!kvmx_wq)
+		return -ENOMEM;
+	err = misc_register(&kvmx_dev);
+	if (err)
+		destroy_workqueue(kvmx_wq);
+	return err;
+}
+
+static void __exit kvmx_exit(void)
+{
+	misc_deregister(&kvmx_dev);
+	/* No fd is open, but a VM may still be on its way out. */
+	destroy_workqueue(kvmx_wq);
+}
+
+module_init(kvmx_init);
+module_exit(kvmx_exit);
+
+MODULE_DESCRIPTION("Services for KVM hosts: dirty-page tracking");
+MODULE_LICENSE("GPL");
+MODULE_SOFTDEP("pre: kvm");

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef KVMX_PEND_H
+#define KVMX_PEND_H
+
+#include <linux/types.h>
+
+#define KVMX_CHUNK_PAGES	32768UL			/* a bitmap of 4 KiB */
+#define KVMX_CHUNK_WORDS	(KVMX_CHUNK_PAGES / 64)
+#define KVMX_LINE_WORDS		8UL			/* a cache line of that bitmap */
+
+/**
+ * struct kvmx_chunk - the pending pages of 128 MiB of guest memory
+ * @lines: bit n is set if cache line n of @bits has a bit set
+ * @bits: the bitmap, NULL until a page of the chunk was pending without all others
+ */
+struct kvmx_chunk {
+	u64 lines;
+	unsigned long *bits;
+};
+
+/**
+ * struct kvmx_pend - a set of pages of one memslot
+ * @npages: pages of the memslot
+ * @nr_chunks: entries in @chunk
+ * @over: pages that were added without need, for lack of memory
+ * @bytes: memory held, this struct included
+ * @some: bit n is set if a page of chunk n is in the set
+ * @full: bit n is set if every page of chunk n is in the set; its bits are then all zero
+ * @chunk: the chunks
+ *
+ * Finding the next page costs as much as there are pages in the set, not as there are pages in the
+ * memslot, and a memslot that is wholly in the set needs no bitmap. Adding never fails: without
+ * memory for a bitmap the whole chunk is added, which costs work and loses nothing.
+ *
+ * The caller serializes.
+ */
+struct kvmx_pend {
+	unsigned long npages;
+	unsigned long nr_chunks;
+	u64 over;
+	u64 bytes;
+	unsigned long *some;
+	unsigned long *full;
+	struct kvmx_chunk chunk[];
+};
+
+struct kvmx_pend *kvmx_pend_alloc(unsigned long npages);
+void kvmx_pend_free(struct kvmx_pend *p);
+void kvmx_pend_fill(struct kvmx_pend *p);
+void kvmx_pend_add(struct kvmx_pend *p, unsigned long start, unsigned long npages);
+void kvmx_pend_add_words(struct kvmx_pend *p, unsigned long first_word,
+			 const unsigned long *words, unsigned long nr_words);
+void kvmx_pend_del(struct kvmx_pend *p, unsigned long start, unsigned long npages);
+unsigned long kvmx_pend_next(const struct kvmx_pend *p, unsigned long from, unsigned long *npages);
+u64 kvmx_pend_count(const struct kvmx_pend *p);
+
+#endif /* KVMX_PEND_H */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM kvmx
+
+#if !defined(KVMX_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define KVMX_TRACE_H
+
+#include <linux/tracepoint.h>
+
+TRACE_EVENT(kvmx_vm_open,
+	TP_PROTO(u32 vm, pid_t owner, u32 nr_handles),
+	TP_ARGS(vm, owner, nr_handles),
+	TP_STRUCT__entry(
+		__field(u32, vm)
+		__field(pid_t, owner)
+		__field(u32, nr_handles)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->owner = owner;
+		__entry->nr_handles = nr_handles;
+	),
+	TP_printk("vm=%u vmm=%d handles=%u", __entry->vm, __entry->owner, __entry->nr_handles)
+);
+
+TRACE_EVENT(kvmx_vm_death,
+	TP_PROTO(u32 vm, u32 nr_trackers),
+	TP_ARGS(vm, nr_trackers),
+	TP_STRUCT__entry(
+		__field(u32, vm)
+		__field(u32, nr_trackers)
+	),
+	TP_fast_assign(
+		__entry->vm = vm;
+		__entry->nr_trackers = nr_trackers;
+	),
+	TP_printk("vm=%u trackers=%u", __entry->vm, __entry->nr_trackers)
+);
+
+TRACE_EVENT(kvmx_harvest,
+	TP_PROTO(u32 vm, u32 tracker, u32 flags, u64 pages, u32 runs, u64 clears, u64 ns, int err),
+	TP_ARGS(vm, tracker, flags, pages, runs, clears, ns, err),
+	TP_STRUCT__entry(
+		__field(u64, pages)
+		__field(u64, clears)
+		__field(u64, ns)
+		__field(u32, vm)
+		__field(u32, tracker)
+		__field(u32, flags)
+		__field(u32, runs)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->pages = pages;
+		__entry->clears = clears;
+		__entry->ns = ns;
+		__entry->vm = vm;
+		__entry->tracker = tracker;
+		__entry->flags = flags;
+		__entry->runs = runs;
+		__entry->err = err;
+	),
+	TP_printk("vm=%u tracker=%u flags=%#x pages=%llu runs=%u clears=%llu ns=%llu err=%d",
+		  __entry->vm, __entry->tracker, __entry->flags, __entry->pages, __entry->runs,
+		  __entry->clears, __entry->ns, __entry->err)
+);
+
+TRACE_EVENT(kvmx_predict,
+	TP_PROTO(u32 vm, u32 verdict, u32 rounds, u64 pause_ns, u64 total_ns, u32 permille),
+	TP_ARGS(vm, verdict, rounds, pause_ns, total_ns, permille),
+	TP_STRUCT__entry(
+		__field(u64, pause_ns)
+		__field(u64, total_ns)
+		__field(u32, vm)
+		__field(u32, verdict)
+		__field(u32, rounds)
+		__field(u32, permille)
+	),
+	TP_fast_assign(
+		__entry->pause_ns = pause_ns;
+		__entry->total_ns = total_ns;
+		__entry->vm = vm;
+		__entry->verdict = verdict;
+		__entry->rounds = rounds;
+		__entry->permille = permille;
+	),
+	TP_printk("vm=%u verdict=%u rounds=%u pause_ns=%llu total_ns=%llu vcpu_permille=%u",
+		  __entry->vm, __entry->verdict, __entry->rounds, __entry->pause_ns,
+		  __entry->total_ns, __entry->permille)
+);
+
+#endif /* KVMX_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>
