@@ -66,7 +66,7 @@ static int send_rest(struct sender *s, bool forced)
 	int ret;
 
 	for (;;) {
-		idx = pages_next(&s->pages, idx, ~0U);
+		idx = pages_next(&s->pages, idx, s->pages.total, ~0U);
 		if (idx == s->pages.total)
 			return tx_flush(s);
 		ret = tx_page(s, idx);

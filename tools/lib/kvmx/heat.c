@@ -16,7 +16,7 @@ static const double belief[HEAT_CLASSES] = {
 	2, 1, 1, 1, .6, .3, .15, .05, 15, 10, .02, .2, .01,
 };
 
-#define BELIEF_WEIGHT	20.0
+#define BELIEF_WEIGHT	4.0
 
 static void classify(struct heat *h)
 {
@@ -132,10 +132,30 @@ uint64_t heat_advance(struct heat *h, uint64_t now)
 	return h->span;
 }
 
+/*
+ * Pages of a cold block that a first write to one of them announces: as many as have been written
+ * in the blocks that did warm up. A stream writes all of them, a quiet system only a few.
+ */
+static double announced(const struct heat *h)
+{
+	uint64_t written = 0, untouched = h->pop[HEAT_STAMP_WARM];
+	unsigned int i;
+
+	for (i = 0; i < HEAT_STAMPS; i++)
+		if (i != HEAT_STAMP_NEVER && i != HEAT_STAMP_WARM)
+			written += h->pop[i];
+	if (!written)
+		return 1;
+	return fmax(1, HEAT_BLOCK * (double)written / (written + untouched));
+}
+
 double heat_hazard(const struct heat *h, unsigned int class)
 {
-	return (h->past_events[class] + h->events[class] + belief[class] * BELIEF_WEIGHT) /
-	       (h->exposure[class] + BELIEF_WEIGHT);
+	double events = h->past_events[class] + h->events[class];
+
+	if (class == HEAT_COLD)
+		events *= announced(h);
+	return (events + belief[class] * BELIEF_WEIGHT) / (h->exposure[class] + BELIEF_WEIGHT);
 }
 
 double heat_fresh_rate(const struct heat *h)

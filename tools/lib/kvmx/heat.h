@@ -12,6 +12,7 @@
 
 #include "internal.h"
 
+#define HEAT_BLOCK		512	/* pages that warm up together */
 #define HEAT_CYCLE		254
 #define HEAT_MAX_AGE		200	/* quanta; older is stale */
 #define HEAT_STAMP_NEVER	0	/* not written since the start, nor the pages around it */

@@ -17,6 +17,7 @@
 #define HISTORY_NS		NSEC_PER_SEC
 #define SURE_THROTTLE_NS	(500 * NSEC_PER_MSEC)
 #define SURE_OFFLINE_NS		NSEC_PER_SEC
+#define UNSURE_OFFLINE_NS	(3 * NSEC_PER_SEC)
 #define STUCK_NS		(8 * NSEC_PER_SEC)
 #define SAMPLES			1024
 
@@ -28,8 +29,9 @@ struct live {
 	uint64_t next;		/* when to harvest */
 	uint64_t retry;		/* no pause before that */
 	struct plan plan;
-	unsigned int step;	/* 0: plan.first, 1: plan.then, 2: all done */
+	unsigned int step;	/* of the plan */
 	bool wrapped;
+	uint64_t block;		/* where the search for pages is, and where in the block */
 	uint64_t cursor;
 	uint32_t verdict;
 	uint32_t needed;	/* permille */
@@ -174,28 +176,51 @@ static int end_slice(struct live *l)
 	return measure_ping(s, now_ns());
 }
 
-static uint64_t next_page(struct live *l)
+/*
+ * Blocks from the last to the first: what is written in order of addresses is written so upwards,
+ * and the pages just ahead of the writer are the last that should be sent.
+ */
+static uint64_t next_in_blocks(struct live *l, uint32_t classes)
 {
 	const struct pages *p = &l->s->pages;
-	uint64_t idx;
 
-	while (l->step < 2) {
-		uint32_t classes = l->step ? l->plan.then : l->plan.first;
+	for (;;) {
+		uint64_t end = min_u64((l->block + 1) * HEAT_BLOCK, p->total);
+		uint64_t idx = pages_next(p, l->cursor, end, classes);
 
-		idx = classes ? pages_next(p, l->cursor, classes) : p->total;
-		if (idx < p->total) {
+		if (idx < end) {
 			l->cursor = idx + 1;
 			return idx;
 		}
-		if (classes && !l->wrapped) {
+		if (!l->block)
+			return p->total;
+		l->cursor = --l->block * HEAT_BLOCK;
+	}
+}
+
+static void rewind_blocks(struct live *l)
+{
+	l->block = (l->s->pages.total - 1) / HEAT_BLOCK;
+	l->cursor = l->block * HEAT_BLOCK;
+}
+
+static uint64_t next_page(struct live *l)
+{
+	uint64_t idx, none = l->s->pages.total;
+
+	while (l->step < l->plan.nr_steps) {
+		idx = next_in_blocks(l, l->plan.step[l->step]);
+		if (idx != none)
+			return idx;
+		if (!l->wrapped) {
 			l->wrapped = true;
-			l->cursor = 0;
+			rewind_blocks(l);
 			continue;
 		}
 		l->step++;
 		l->wrapped = false;
 	}
-	return p->total;
+	return none;
 }
 
 /* Send a few pages; how many, or a negative errno value. */
@@ -274,16 +299,22 @@ static int other_means(struct live *l, uint64_t now)
 	return 0;
 }
 
-/* The kernel says no. Do our own figures? An unlikely "no" is checked until it is clear. */
+/*
+ * The kernel says no. Do our own figures? A close "no" has to stand for longer: the link may have
+ * had a bad moment.
+ */
 static bool hopeless(const struct live *l, uint64_t now)
 {
+	uint64_t sure = now - l->verdict_since;
 	const struct sender *s = l->s;
 	struct kvmx_point points[KVMX_MAX_POINTS];
 	uint32_t nr = curve(l, points, now);
 	double least = floor_pages(points, nr, page_rate(s));
 	double pause = measure_fixed(s) + least / page_rate(s) * NSEC_PER_SEC;
 
-	return nr && pause > s->policy->allowed_ns * .9;
+	if (!nr || sure < SURE_OFFLINE_NS)
+		return false;
+	return pause > s->policy->allowed_ns * (sure < UNSURE_OFFLINE_NS ? 1.5 : .9);
 }
 
 static int act_on_verdict(struct live *l, uint64_t now)
@@ -295,7 +326,7 @@ static int act_on_verdict(struct live *l, uint64_t now)
 		return 0;
 	if (l->verdict == KVMX_VERDICT_THROTTLE && sure >= SURE_THROTTLE_NS)
 		return throttle(l, s->permille * (uint64_t)l->needed / 1000, now);
-	if (l->verdict == KVMX_VERDICT_OFFLINE && sure >= SURE_OFFLINE_NS && hopeless(l, now))
+	if (l->verdict == KVMX_VERDICT_OFFLINE && hopeless(l, now))
 		return other_means(l, now);
 	return 0;
 }
@@ -424,6 +455,7 @@ int live_run(struct sender *s)
 	l.history = now_ns();
 	l.best_at = l.history;
 	l.next = s->last_harvest + s->policy->slice_ns;
+	rewind_blocks(&l);
 	make_plan(&l);
 	measure_begin(s);
 	return live_loop(&l);

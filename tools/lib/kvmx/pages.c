@@ -27,7 +27,7 @@ static uint64_t bitmap_bytes(uint64_t bits)
 
 static uint64_t nr_blocks(const struct pages *p)
 {
-	return (p->total + PAGES_BLOCK - 1) / PAGES_BLOCK;
+	return (p->total + HEAT_BLOCK - 1) / HEAT_BLOCK;
 }
 
 int pages_init(struct pages *p, uint64_t total, bool with_table, uint64_t quantum_ns)
@@ -77,7 +77,7 @@ unsigned int pages_stamp(const struct pages *p, uint64_t idx)
 {
 	unsigned int stamp = stored_stamp(p, idx);
 
-	if (stamp == HEAT_STAMP_NEVER && bit_test(p->warm, idx / PAGES_BLOCK))
+	if (stamp == HEAT_STAMP_NEVER && bit_test(p->warm, idx / HEAT_BLOCK))
 		return HEAT_STAMP_WARM;
 	return stamp;
 }
@@ -111,8 +111,8 @@ void pages_want_all(struct pages *p)
 
 static void warm_up(struct pages *p, uint64_t block)
 {
-	uint64_t idx = block * PAGES_BLOCK;
-	uint64_t end = min_u64(idx + PAGES_BLOCK, p->total);
+	uint64_t idx = block * HEAT_BLOCK;
+	uint64_t end = min_u64(idx + HEAT_BLOCK, p->total);
 
 	for (; idx < end; idx++)
 		if (stored_stamp(p, idx) == HEAT_STAMP_NEVER)
@@ -136,7 +136,7 @@ void pages_dirty(struct pages *p, uint64_t idx)
 
 		h->events[h->class_of[stamp]]++;
 		if (stamp == HEAT_STAMP_NEVER) {
-			warm_up(p, idx / PAGES_BLOCK);
+			warm_up(p, idx / HEAT_BLOCK);
 			stamp = HEAT_STAMP_WARM;
 		}
 		restamp(p, idx, stamp, to);
@@ -183,23 +183,25 @@ void pages_advance(struct pages *p, uint64_t now)
 		age(p, quanta);
 }
 
-uint64_t pages_next(const struct pages *p, uint64_t from, uint32_t classes)
+uint64_t pages_next(const struct pages *p, uint64_t from, uint64_t end, uint32_t classes)
 {
-	uint64_t words = (p->total + 63) / 64, word = from / 64, bits;
+	uint64_t word = from / 64, bits;
 
-	if (from >= p->total)
-		return p->total;
+	if (from >= end)
+		return end;
 	bits = p->pending[word] & ~0ULL << (from % 64);
 	for (;;) {
 		for (; bits; bits &= bits - 1) {
 			uint64_t idx = word * 64 + __builtin_ctzll(bits);
 
+			if (idx >= end)
+				return end;
 			if (classes == ALL_CLASSES ||
 			    classes >> p->heat.class_of[pages_stamp(p, idx)] & 1)
 				return idx;
 		}
-		if (++word == words)
-			return p->total;
+		if (++word * 64 >= end)
+			return end;
 		bits = p->pending[word];
 	}
 }

@@ -8,7 +8,6 @@
 
 #include "heat.h"
 
-#define PAGES_BLOCK	512	/* pages that warm up together */
 
 #define PAGES_HASH	(~0ULL >> 9)	/* the bits of high that are hash */
 
@@ -46,8 +45,8 @@ void pages_done(struct pages *p, uint64_t idx);
 /* Before a harvest is put in: step on in time. */
 void pages_advance(struct pages *p, uint64_t now);
 
-/* The next page at or after @from that is to be sent and whose class is in @classes, or total. */
-uint64_t pages_next(const struct pages *p, uint64_t from, uint32_t classes);
+/* The next page from @from to before @end to be sent and of a class in @classes, or @end. */
+uint64_t pages_next(const struct pages *p, uint64_t from, uint64_t end, uint32_t classes);
 /* Up to @n pages that are to be sent, spread evenly over all of them; returns how many. */
 uint32_t pages_spread(const struct pages *p, uint32_t n, uint64_t *idx);
 

@@ -58,7 +58,7 @@ int plain_run(struct sender *s)
 			if (!ret && pause_for(s) <= s->policy->allowed_ns)
 				return handover(s, true, pause_for(s));
 		}
-		idx = pages_next(&s->pages, idx, ~0U);
+		idx = pages_next(&s->pages, idx, s->pages.total, ~0U);
 		if (idx < s->pages.total)
 			ret = ret ? ret : tx_page(s, idx);
 		else

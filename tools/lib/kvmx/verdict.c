@@ -15,7 +15,7 @@ void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages,
 {
 	double hazard[HEAT_CLASSES], settle = (double)settle_ns / NSEC_PER_SEC;
 	unsigned int order[HEAT_CLASSES], i, j;
-	uint64_t pages = 0;
+	uint64_t pages = 0, n;
 
 	memset(plan, 0, sizeof(*plan));
 	for (i = 0; i < HEAT_CLASSES; i++) {
@@ -30,13 +30,14 @@ void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages,
 		if (!all && hazard[class] * settle > FUTILE)
 			break;
 		plan->eligible |= 1U << class;
-		if (plan->then)
+		n = heat_pending(heat, class);
+		if (!n)
 			continue;
-		pages += heat_pending(heat, class);
-		if (pages < slice_pages)
-			plan->first |= 1U << class;
-		else
-			plan->then = 1U << class;
+		pages += n;
+		/* Each step is a search through all that is to be sent: take small ones together. */
+		if (!plan->nr_steps || pages > slice_pages)
+			plan->nr_steps++;
+		plan->step[plan->nr_steps - 1] |= 1U << class;
 	}
 }
 

@@ -7,14 +7,14 @@
 
 /* Which pages to send next, and whether that is worth while. */
 struct plan {
-	uint32_t first;		/* classes to send first, all of them fit into this slice */
-	uint32_t then;		/* the class that does not; 0: none */
-	uint32_t eligible;	/* classes that may be sent before the pause */
+	uint32_t step[HEAT_CLASSES];	/* sets of classes, one to be sent after the other */
+	uint32_t nr_steps;
+	uint32_t eligible;		/* all of them: what may be sent before the pause */
 };
 
 /*
  * Send what will stay quiet longest; leave to the pause what is written again before that.
- * @slice_pages: what the link carries in a slice; @settle_ns: how long a page has to stay quiet
+ * @slice_pages: what the link carries in a slice, within which order does not matter; @settle_ns: how long a page has to stay quiet
  * for it to be worth while; @all: send the hot set, too.
  */
 void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages,
