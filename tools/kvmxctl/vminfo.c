@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VMs and memslots as JSON.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "out.h"
+#include "slots.h"
+#include "vminfo.h"
+
+void vminfo_add_found(struct json_object *obj, const struct found_vm *found)
+{
+	out_add_u64(obj, "pid", found->pid);
+	out_add_u64(obj, "fd", found->fd);
+	out_add_text(obj, "vmm", found->vmm);
+}
+
+static void add_uuid(struct json_object *obj, const uint8_t uuid[KVMX_UUID_LEN])
+{
+	static const uint8_t none[KVMX_UUID_LEN];
+	char text[2 * KVMX_UUID_LEN + 5];
+	size_t i, len = 0;
+
+	if (!memcmp(uuid, none, KVMX_UUID_LEN)) {
+		json_object_object_add(obj, "uuid", NULL);
+		return;
+	}
+	for (i = 0; i < KVMX_UUID_LEN; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			text[len++] = '-';
+		len += sprintf(text + len, "%02x", uuid[i]);
+	}
+	out_add_text(obj, "uuid", text);
+}
+
+static void add_state(struct json_object *obj, const struct kvmx_vm_info *info)
+{
+	struct json_object *state = json_object_new_array();
+
+	json_object_object_add(obj, "state", state);
+	if (info->nr_trackers)
+		out_append_text(state, "tracked");
+	if (info->state & KVMX_VM_SAMPLING)
+		out_append_text(state, "sampling");
+	if (info->state & KVMX_VM_LOGGING)
+		out_append_text(state, "logging");
+	if (info->state & KVMX_VM_LOGGED_BY_VMM)
+		out_append_text(state, "logged-by-vmm");
+	if (info->state & KVMX_VM_RING)
+		out_append_text(state, "ring");
+	if (!json_object_array_length(state))
+		out_append_text(state, "idle");
+}
+
+void vminfo_add_info(struct json_object *obj, const struct kvmx_vm_info *info)
+{
+	out_add_u64(obj, "vcpus", info->nr_vcpus);
+	add_uuid(obj, info->uuid);
+	if (info->label[0])
+		out_add_text(obj, "label", info->label);
+	else
+		json_object_object_add(obj, "label", NULL);
+	add_state(obj, info);
+	out_add_u64(obj, "slots", info->nr_slots);
+	out_add_u64(obj, "trackers", info->nr_trackers);
+	/* Ours is one of them. */
+	out_add_u64(obj, "other_handles", info->nr_handles - 1);
+	out_add_u64(obj, "ring_bytes", info->ring_bytes);
+	out_add_u64(obj, "generation", info->generation);
+}
+
+static void add_slot_flags(struct json_object *obj, uint32_t flags)
+{
+	struct json_object *array = json_object_new_array();
+
+	json_object_object_add(obj, "flags", array);
+	if (flags & KVMX_SLOT_READONLY)
+		out_append_text(array, "readonly");
+	if (flags & KVMX_SLOT_LOGGED)
+		out_append_text(array, "logged");
+	if (flags & KVMX_SLOT_UNLOGGABLE)
+		out_append_text(array, "unloggable");
+}
+
+static struct json_object *slot_object(const struct kvmx_slot *slot)
+{
+	struct json_object *obj = json_object_new_object();
+
+	out_add_u64(obj, "address_space", slot->slot >> 16);
+	out_add_u64(obj, "id", slot->slot & 0xffff);
+	out_add_u64(obj, "gpa", slot->gfn * GUEST_PAGE);
+	out_add_u64(obj, "bytes", slot->npages * GUEST_PAGE);
+	out_add_u64(obj, "hva", slot->hva);
+	add_slot_flags(obj, slot->flags);
+	return obj;
+}
+
+enum ctl_exit vminfo_slots(const struct attached *att, struct json_object **array,
+			   uint64_t *memory_bytes, struct ctl_error *err)
+{
+	struct mem_range *ranges;
+	struct kvmx_slot *slots;
+	enum ctl_exit rc = CTL_OK;
+	int i, nr;
+
+	nr = kvmx_vm_slots(att->vm_fd, &slots);
+	if (nr < 0)
+		return ctl_fail_errno(err, -nr, "cannot list the memslots of process %d",
+				      att->found.pid);
+	ranges = calloc(nr + 1, sizeof(*ranges));
+	if (!ranges) {
+		rc = ctl_fail(err, CTL_FAILED, "out of memory");
+		goto free_slots;
+	}
+	*memory_bytes = ranges_pages(ranges, slots_memory(slots, nr, 0, ranges)) * GUEST_PAGE;
+	*array = json_object_new_array();
+	for (i = 0; i < nr; i++)
+		json_object_array_add(*array, slot_object(&slots[i]));
+	free(ranges);
+free_slots:
+	free(slots);
+	return rc;
+}
