@@ -75,11 +75,23 @@ static int send_failed(struct conn *c, int ret)
 	return fail(c->report, ret, "sending failed: %s", strerror(-ret));
 }
 
+/* An answer is one only after the question. */
+static void expect(struct conn *c, uint32_t type)
+{
+	if (type == CHUNK_HELLO)
+		c->expected |= CONN_BIT(CHUNK_ACCEPT);
+	else if (type == CHUNK_END)
+		c->expected |= CONN_BIT(CHUNK_READY);
+	else if (type == CHUNK_GO)
+		c->expected |= CONN_BIT(CHUNK_RUNNING);
+}
+
 int conn_put(struct conn *c, uint32_t type, uint32_t length, uint32_t count)
 {
 	int ret;
 
 	stream_seal(&c->out, c->chunk, type, length, count);
+	expect(c, type);
 	ret = link_send(&c->link, c->chunk, STREAM_HEADER + length, NULL);
 	return ret ? send_failed(c, ret) : 0;
 }
@@ -92,6 +104,7 @@ int conn_put_small(struct conn *c, uint32_t type, const void *payload, uint32_t 
 
 	memcpy(buf + STREAM_HEADER, payload, length);
 	stream_seal(&c->out, buf, type, length, 0);
+	expect(c, type);
 	ret = link_send(&c->link, buf, STREAM_HEADER + length, sent);
 	return ret ? send_failed(c, ret) : 0;
 }
@@ -157,11 +170,12 @@ static int message(struct conn *c, const struct chunk *chunk)
 	case CHUNK_READY:
 	case CHUNK_RUNNING:
 		/* Each is said once; READY must be about the very stream that was sent. */
-		if (conn_got(c, chunk->type) || chunk->length != 8)
+		if (!(c->expected & CONN_BIT(chunk->type)) || chunk->length != 8)
 			break;
 		if (chunk->type == CHUNK_READY && get_le64(payload) != c->out.chain)
 			break;
-		c->got |= 1U << (chunk->type - CHUNK_ACCEPT + 1);
+		c->expected &= ~CONN_BIT(chunk->type);
+		c->got |= CONN_BIT(chunk->type);
 		return 0;
 	}
 	return fail(c->report, -EPROTO, "the destination does not keep to the protocol");

@@ -20,7 +20,8 @@ struct conn {
 	uint8_t back[STREAM_HEADER + CONN_BACK_MAX];
 	uint32_t have;
 	uint32_t need;
-	uint32_t got;		/* bits of the chunk types that came: CHUNK_ACCEPT is bit 1 */
+	uint32_t expected;	/* bits of the chunk types that may come: CHUNK_ACCEPT is bit 0 */
+	uint32_t got;		/* bits of those that came */
 	uint64_t pong;		/* number of the last one */
 	uint64_t pong_ns;	/* when it came */
 };
@@ -49,9 +50,11 @@ int conn_poll(struct conn *c);
 /* Source: wait until @type has come back. */
 int conn_await(struct conn *c, enum chunk_type type);
 
+#define CONN_BIT(type)	(1U << ((type) - CHUNK_ACCEPT))
+
 static inline bool conn_got(const struct conn *c, enum chunk_type type)
 {
-	return c->got >> (type - CHUNK_ACCEPT + 1) & 1;
+	return c->got & CONN_BIT(type);
 }
 
 #endif /* _LIBKVMX_CONN_H */

@@ -198,7 +198,8 @@ static int fake_save(void *opaque, void **data, size_t *len)
 	if (g->fail_save)
 		return g->fail_save;
 	/* Device models do write to guest memory when they are told to stop. */
-	write_page(g, 3, false);
+	if (!g->no_save_write)
+		write_page(g, 3, false);
 	*data = malloc(FAKE_STATE);
 	*len = FAKE_STATE;
 	fake_state(*data);
@@ -365,6 +366,7 @@ struct fake_dest *fake_dest_new(uint64_t pages)
 	d->pages = pages;
 	d->mem = shared(pages * PAGE_BYTES);
 	two_regions(d->regions, d->mem, pages);
+	d->nr_regions = 2;
 	return d;
 }
 
@@ -414,7 +416,7 @@ int fake_receive(struct fake_dest *d, int fd)
 		.ops = &dest_ops,
 		.opaque = d,
 		.regions = d->regions,
-		.nr_regions = 2,
+		.nr_regions = d->nr_regions,
 		.flags = KVMX_DEST_ZEROED,
 		.fd = fd,
 		.peer_timeout_ns = 20 * NSEC_PER_SEC,
@@ -516,7 +518,7 @@ static void *relay_thread(void *arg)
 	return NULL;
 }
 
-void fake_relay_start(struct fake_relay *r, uint64_t rate, uint64_t die_after)
+void fake_relay_start(struct fake_relay *r, uint64_t rate, uint64_t die_after, uint64_t flip_at)
 {
 	int left[2], right[2], size = 64 * 1024, i;
 
@@ -533,7 +535,7 @@ void fake_relay_start(struct fake_relay *r, uint64_t rate, uint64_t die_after)
 	r->inner[1] = right[1];
 	r->rate = rate;
 	r->die_after = die_after;
-	r->flip_at = ~0ULL;
+	r->flip_at = flip_at;
 	r->forwarded = 0;
 	pthread_create(&r->thread, NULL, relay_thread, r);
 }

@@ -62,6 +62,7 @@ struct fake_guest {
 	int fail_save;
 	int fail_harvest;
 	int fail_start;
+	bool no_save_write;	/* save_state() leaves guest memory alone */
 	int cancel_phase;	/* -1: none */
 	uint64_t burst;		/* pages written between the decision to pause and the pause */
 	struct kvmx_migrate_progress progress;
@@ -92,6 +93,7 @@ struct fake_dest {
 	_Atomic int state_good;
 	int fail_load;
 	int fail_run;
+	uint32_t nr_regions;
 	int fd;
 	pthread_t thread;
 	struct kvmx_migrate_report report;
@@ -118,7 +120,7 @@ struct fake_relay {
 	pthread_t thread;
 };
 
-void fake_relay_start(struct fake_relay *r, uint64_t rate, uint64_t die_after);
+void fake_relay_start(struct fake_relay *r, uint64_t rate, uint64_t die_after, uint64_t flip_at);
 void fake_relay_stop(struct fake_relay *r);
 
 /* kvmx's own arithmetic, from the kernel module's source. */

@@ -60,7 +60,7 @@ static void scene_run(struct scene *sc)
 	fake_init(g, sc->pages, sc->filled);
 	memcpy(g->load, sc->load, sizeof(g->load));
 	sc->dest = fake_dest_new(sc->pages);
-	fake_relay_start(&relay, sc->link, ~0ULL);
+	fake_relay_start(&relay, sc->link, ~0ULL, ~0ULL);
 	fake_receive_start(sc->dest, relay.fd[1]);
 	fake_start(g);
 	source.opaque = g;
