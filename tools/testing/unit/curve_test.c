@@ -120,6 +120,20 @@ TEST(majorant)
 	EXPECT_EQ(40, kvmx_curve_time(&curve, 200));
 }
 
+TEST(nothing_is_made_up_where_something_was_measured)
+{
+	/* a straight line but for rounding, so that the first points are no corners */
+	static const struct kvmx_point pt[] = {
+		{ MS, 308 }, { 2 * MS, 617 }, { 4 * MS, 1233 }, { 8 * MS, 2468 },
+		{ 16 * MS, 2600 }, { 32 * MS, 2700 },
+	};
+
+	ASSERT_EQ(0, build(pt, ARRAY_SIZE(pt), 10000));
+	EXPECT_EQ(8 * MS, curve.pt[0].time_ns);
+	EXPECT_EQ(617, kvmx_curve_pages(&curve, 2 * MS));
+	EXPECT_EQ(1234, kvmx_curve_pages(&curve, 4 * MS));
+}
+
 TEST(idle)
 {
 	struct kvmx_point pt[] = { { 1000, 0 }, { 2000, 0 } };
