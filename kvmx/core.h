@@ -104,7 +104,7 @@ struct kvmx_vm {
 	struct work_struct death;
 	struct work_struct settle;
 
-	struct mutex lock;
+	struct mutex lock;	/* see above */
 	struct file *file;
 	u8 uuid[KVMX_UUID_LEN];
 	char label[KVMX_LABEL_LEN];
@@ -130,7 +130,7 @@ struct kvmx_vm {
 		u64 predictions;
 	} stats;
 
-	spinlock_t ev_lock;
+	spinlock_t ev_lock;	/* see above */
 	struct list_head handles;
 	u32 nr_handles;
 };

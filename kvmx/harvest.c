@@ -108,10 +108,10 @@ static unsigned long emit(struct pass *p, const struct kvmx_mslot *s, unsigned l
 
 /*
  * Moves dirty bits of a memslot from KVM's bitmap to all trackers, from page @from on. Returns in
- * @upto the page up to which the bitmap has no more to tell.
+ * @end_page the page up to which the bitmap has no more to tell.
  */
 static int collect(struct kvmx_vm *vm, u32 i, unsigned long from, u64 budget,
-		   unsigned long *upto)
+		   unsigned long *end_page)
 {
 	const struct kvmx_mslot *s = &vm->slots->slot[i];
 	struct kvmx_tracker *t;
@@ -119,13 +119,13 @@ static int collect(struct kvmx_vm *vm, u32 i, unsigned long from, u64 budget,
 	unsigned long w;
 	int err;
 
-	*upto = s->npages;
+	*end_page = s->npages;
 	if (vm->ring || !(s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;
 	err = kvmx_log_read(vm, s, from, budget, &seg);
 	if (err)
 		return err;
-	*upto = seg.upto;
+	*end_page = seg.end_page;
 	if (!seg.nr)
 		return 0;
 	err = kvmx_log_clear(vm, s, seg.first, seg.nr);
@@ -147,7 +147,7 @@ static int collect(struct kvmx_vm *vm, u32 i, unsigned long from, u64 budget,
  */
 int kvmx_collect_all(struct kvmx_vm *vm)
 {
-	unsigned long upto;
+	unsigned long end_page;
 	int err;
 	u32 i;
 
@@ -155,8 +155,8 @@ int kvmx_collect_all(struct kvmx_vm *vm)
 	if (vm->ring)
 		return kvmx_ring_drain(vm);
 	for (i = 0; i < vm->slots->nr; i++) {
-		for (upto = 0; upto < vm->slots->slot[i].npages;) {
-			err = collect(vm, i, upto, U64_MAX, &upto);
+		for (end_page = 0; end_page < vm->slots->slot[i].npages;) {
+			err = collect(vm, i, end_page, U64_MAX, &end_page);
 			if (err)
 				return err;
 			if (fatal_signal_pending(current))
@@ -172,7 +172,7 @@ static int take_slot(struct pass *p, u32 i, unsigned long *pos)
 {
 	struct kvmx_vm *vm = p->t->vm;
 	const struct kvmx_mslot *s = &vm->slots->slot[i];
-	unsigned long start, n, done, upto;
+	unsigned long start, n, done, end_page;
 	int err;
 
 	if (s->unloggable) {
@@ -180,16 +180,16 @@ static int take_slot(struct pass *p, u32 i, unsigned long *pos)
 		return *pos < s->npages;
 	}
 	while (*pos < s->npages) {
-		err = collect(vm, i, *pos, p->budget, &upto);
+		err = collect(vm, i, *pos, p->budget, &end_page);
 		if (err)
 			return err;
-		while (*pos < upto) {
+		while (*pos < end_page) {
 			start = kvmx_pend_next(p->t->pend[i], *pos, &n);
-			if (start >= upto) {
-				*pos = upto;
+			if (start >= end_page) {
+				*pos = end_page;
 				break;
 			}
-			n = min(n, upto - start);
+			n = min(n, end_page - start);
 			done = emit(p, s, start, n);
 			*pos = start + done;
 			if (done < n || (!p->budget && *pos < s->npages))

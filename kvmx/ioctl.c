@@ -43,7 +43,7 @@ struct op {
 #define OP(_cmd, _run, _type, _size) {						\
 	.cmd = (_cmd),								\
 	.run = (_run),								\
-	.size = (_size) + BUILD_BUG_ON_ZERO(sizeof(_type) != (_size)),		\
+	.size = sizeof(_type) + BUILD_BUG_ON_ZERO(sizeof(_type) != (_size)),	\
 }
 
 /**

@@ -25,7 +25,7 @@
 #define SEG_GAP		1024UL
 
 /* Words looked at in one srcu section, so that a change of memslots need not wait for long. */
-#define SEG_SCAN	(1UL << 17)
+#define SEG_SCAN	BIT(17)
 
 static long kvm_call(struct kvmx_vm *vm, unsigned int cmd, unsigned long arg)
 {
@@ -276,7 +276,7 @@ int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long 
 		}
 	}
 	seg->nr = pages ? last - seg->first + 1 : 0;
-	seg->upto = min(w * BITS_PER_LONG, s->npages);
+	seg->end_page = min(w * BITS_PER_LONG, s->npages);
 out:
 	srcu_read_unlock(&vm->kvm->srcu, idx);
 	return err;
@@ -302,6 +302,7 @@ int kvmx_log_peek(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long 
 	idx = srcu_read_lock(&vm->kvm->srcu);
 	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
 	if (slot == s->ident && slot->dirty_bitmap)
+		/* As for next_word(): a bit set meanwhile may be seen or not. */
 		data_race(memcpy(vm->words, slot->dirty_bitmap + from / BITS_PER_LONG,
 				 BITS_TO_LONGS(npages) * sizeof(long)));
 	else
@@ -404,6 +405,7 @@ static bool ring_read(struct kvmx_vm *vm, struct kvm_dirty_ring *ring, bool take
 		return false;
 	for (i = 0; i < ring->size; i++, pos++) {
 		struct kvm_dirty_gfn *e = &ring->dirty_gfns[pos & (ring->size - 1)];
+		/* Pairs with the release in KVM's kvm_dirty_gfn_set_dirtied(). */
 		u32 flags = smp_load_acquire(&e->flags);
 
 		/* Left over by a reset that was cut short: taken already. */
@@ -415,8 +417,10 @@ static bool ring_read(struct kvmx_vm *vm, struct kvm_dirty_ring *ring, bool take
 			break;
 		vm->stats.collected_pages += ring_entry(vm, READ_ONCE(e->slot),
 							READ_ONCE(e->offset)) && take;
-		if (take)
+		if (take) {
+			/* Pairs with the acquire in KVM's kvm_dirty_gfn_harvested(). */
 			smp_store_release(&e->flags, KVM_DIRTY_GFN_F_RESET);
+		}
 		any = true;
 	}
 	return any;

@@ -10,12 +10,12 @@
  * struct kvmx_seg - a piece of KVM's bitmap of a memslot, in kvmx_vm.words
  * @first: first word
  * @nr: words, 0 if no bit was set
- * @upto: page up to which the bitmap was looked at
+ * @end_page: page up to which the bitmap was looked at
  */
 struct kvmx_seg {
 	unsigned long first;
 	unsigned long nr;
-	unsigned long upto;
+	unsigned long end_page;
 };
 
 bool kvmx_log_foreign(const struct kvmx_slots *s);

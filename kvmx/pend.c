@@ -83,7 +83,7 @@ static bool chunk_bits(struct kvmx_pend *p, unsigned long c)
 	unsigned long n = chunk_pages(p, c);
 
 	if (!ch->bits) {
-		ch->bits = kzalloc(KVMX_CHUNK_WORDS * sizeof(long), GFP_KERNEL_ACCOUNT);
+		ch->bits = kcalloc(KVMX_CHUNK_WORDS, sizeof(long), GFP_KERNEL_ACCOUNT);
 		if (!ch->bits) {
 			if (!test_bit(c, p->full))
 				p->over += n;
@@ -256,7 +256,7 @@ static unsigned long chunk_next(const struct kvmx_pend *p, unsigned long c, unsi
 	return KVMX_CHUNK_PAGES;
 }
 
-/* First page not in the set in chunk @c at or after @off, the pages of the chunk if there is none. */
+/* First page not in the set in chunk @c at or after @off, or the pages of the chunk. */
 static unsigned long chunk_next_gap(const struct kvmx_pend *p, unsigned long c, unsigned long off)
 {
 	unsigned long n = chunk_pages(p, c);

@@ -179,7 +179,7 @@ struct kvmx_vm_info {
 	__aligned_u64 generation;
 };
 
-#define KVMX_SLOT_READONLY	(1U << 0)	/* the guest cannot write; MARK is the only source */
+#define KVMX_SLOT_READONLY	(1U << 0)	/* the guest cannot write, only MARK tells */
 #define KVMX_SLOT_LOGGED	(1U << 1)	/* KVM logs it now */
 #define KVMX_SLOT_UNLOGGABLE	(1U << 2)	/* the guest can write and KVM cannot log it */
 
@@ -372,7 +372,7 @@ struct kvmx_tracker_create {
 
 #define KVMX_HARVEST_MORE	(1U << 0)	/* call again with the cursor to go on */
 #define KVMX_HARVEST_UNLOGGED	(1U << 1)	/* there are memslots that KVM cannot log */
-#define KVMX_HARVEST_SLOTS	(1U << 2)	/* memslots changed since this tracker's last pass */
+#define KVMX_HARVEST_SLOTS	(1U << 2)	/* memslots changed since the last pass */
 
 /**
  * struct kvmx_harvest - KVMX_HARVEST: take the dirty pages
@@ -397,7 +397,8 @@ struct kvmx_tracker_create {
  *
  * A run may be returned although its content did not change, never the reverse.
  *
- * Errors: EXDEV without PEEK; EFAULT: nothing is taken, even if some runs were written.
+ * Errors: EXDEV without PEEK; EAGAIN: a memslot changed during the call, call again; EFAULT. After
+ * an error nothing is taken, even if some runs were written.
  */
 struct kvmx_harvest {
 	__u32 size;
