@@ -183,7 +183,9 @@ int handover(struct sender *s, bool forced, uint64_t predicted)
 			goto out_free;
 		}
 	}
+	measure_begin(s);
 	ret = send_rest(s, forced);
+	measure_link(s, now_ns());
 	if (ret == -EAGAIN)
 		ret = take_back(s);
 	if (!ret)

@@ -132,7 +132,9 @@ static void ask(struct live *l, uint64_t now)
 	if (!p.nr_points || !p.bandwidth)
 		return;
 	p.page_bytes = cost;
-	p.remaining_pages = min_u64(s->pages.nr_pending * (s->page_cost / cost), p.total_pages);
+	/* Before the start that is all of them. */
+	p.remaining_pages = s->tracked ? min_u64(s->pages.nr_pending * (s->page_cost / cost),
+						 p.total_pages) : ~0ULL;
 	if (may_throttle(s))
 		p.min_permille = max_u64(s->policy->min_permille * 1000 / s->permille, 1);
 	if (!s->dirty->ops->predict(s->dirty->ctx, &p))

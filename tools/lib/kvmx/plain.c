@@ -36,6 +36,7 @@ int plain_run(struct sender *s)
 		return ret;
 	s->page_cost = PAGE_BYTES;
 	pages_want_all(&s->pages);
+	measure_begin(s);
 	ret = sync_dirty(s);
 	while (!ret) {
 		uint64_t now = now_ns();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1
 /*
  * Whole migrations of guests that write in known patterns, over a link of known bandwidth: nothing
- * is lost, the pause is kept and is what was predicted, and no more crosses the link than need be.
+ * is lost, the pause is kept and is what was predicted, no more crosses the link than need be, and
+ * what cannot work is said at once.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,110 +11,329 @@
 #include "fake.h"
 #include "kselftest_harness.h"
 
-#define LINK		(32 * MIB)
+#define LINK		(16 * MIB)	/* 4096 pages per second */
+#define ALLOWED_NS	(300 * NSEC_PER_MSEC)
+#define TRIES		3
 
-struct scene {
-	uint64_t pages;
+FIXTURE(scene)
+{
 	uint64_t filled;
 	struct fake_load load[FAKE_MAX_LOADS];
-	uint64_t link;
 	struct kvmx_migrate_policy policy;
+	uint64_t burst;
 	struct fake_guest guest;
 	struct fake_dest *dest;
 	struct kvmx_migrate_report report;
 	int ret;
+	bool was_paused;
 };
 
-static void scene_init(struct scene *sc)
+#define SCENE	FIXTURE_DATA(scene)
+#define PAGES_ALL	PAGES(64)
+
+FIXTURE_SETUP(scene)
 {
-	memset(sc, 0, sizeof(*sc));
-	kvmx_migrate_policy_init(&sc->policy);
-	sc->policy.max_time_ns = 30 * NSEC_PER_SEC;
-	sc->pages = PAGES(256);
-	sc->filled = PAGES(78);
-	sc->link = LINK;
+	kvmx_migrate_policy_init(&self->policy);
+	self->policy.max_time_ns = 20 * NSEC_PER_SEC;
+	self->policy.allowed_ns = ALLOWED_NS;
+	self->filled = PAGES(16);
+}
+
+FIXTURE_TEARDOWN(scene)
+{
+	fake_free(&self->guest);
+	fake_dest_free(self->dest);
 }
 
 /* The range that is written to holds data before, as in a guest that has run for a while. */
-static void add_load(struct scene *sc, enum fake_pattern pattern, uint64_t mib, uint64_t rate)
+static void add_load(SCENE *sc, enum fake_pattern pattern, uint64_t mib, uint64_t rate)
 {
 	struct fake_load *l = sc->load;
-	uint64_t first = sc->filled;
 
 	while (l->pattern != FAKE_IDLE)
 		l++;
 	l->pattern = pattern;
-	l->first = first;
+	l->first = sc->filled;
 	l->pages = PAGES(mib);
 	l->rate = rate;
 	if (pattern != FAKE_ONCE)
 		sc->filled += l->pages;
 }
 
-static void scene_run(struct scene *sc)
+static void run_once(SCENE *sc)
 {
-	struct kvmx_migrate_source source = { .ops = &fake_ops };
 	struct fake_guest *g = &sc->guest;
+	struct kvmx_migrate_source source = { .ops = &fake_ops, .opaque = g, .nr_regions = 2 };
 	struct dirty_source dirty = { .ops = &fake_dirty_ops, .ctx = g };
 	struct fake_relay relay;
 
-	fake_init(g, sc->pages, sc->filled);
+	fake_init(g, PAGES_ALL, sc->filled);
 	memcpy(g->load, sc->load, sizeof(g->load));
-	sc->dest = fake_dest_new(sc->pages);
-	fake_relay_start(&relay, sc->link, ~0ULL, ~0ULL);
+	g->burst = sc->burst;
+	sc->dest = fake_dest_new(PAGES_ALL);
+	fake_relay_start(&relay, LINK, ~0ULL, ~0ULL);
 	fake_receive_start(sc->dest, relay.fd[1]);
 	fake_start(g);
-	source.opaque = g;
 	source.regions = g->regions;
-	source.nr_regions = 2;
 	source.fd = relay.fd[0];
 	sc->ret = migrate_send_from(&source, &sc->policy, &dirty, &sc->report);
+	sc->was_paused = g->paused;
 	fake_receive_wait(sc->dest);
 	fake_relay_stop(&relay);
 	fake_stop(g);
 }
 
-static void scene_free(struct scene *sc)
-{
-	fake_free(&sc->guest);
-	fake_dest_free(sc->dest);
-}
-
-static void tell(const struct scene *sc, const char *name)
+static void tell(const SCENE *sc)
 {
 	const struct kvmx_migrate_report *r = &sc->report;
 
-	printf("# %s: ret %d %s\n", name, sc->ret, r->reason);
-	printf("# %s: %.1f MB in %.2f s, pause %.1f ms, predicted %.1f, verdict %u first %u at %.2f s (%.0f ms)"
-	       ", %u slices, %u aborts, %lu data %lu same %lu final, permille %u, %lu table bytes, bw %.1f\n",
-	       name, r->bytes / 1e6, r->total_ns / 1e9, r->pause_ns / 1e6, r->predicted_ns / 1e6,
-	       r->verdict, r->first_verdict, r->first_verdict_ns / 1e9, r->first_pause_ns / 1e6,
-	       r->slices, r->aborts, r->data_pages, r->same_pages, r->final_pages, r->vcpu_permille,
-	       r->table_bytes, r->bandwidth / 1e6);
+	printf("# %.1f MB in %.2f s at %.1f MB/s, pause %.0f ms, predicted %.0f ms, first verdict %u at %.2f s\n",
+	       r->bytes / 1e6, r->total_ns / 1e9, r->bandwidth / 1e6, r->pause_ns / 1e6,
+	       r->predicted_ns / 1e6, r->first_verdict, r->first_verdict_ns / 1e9);
+	printf("# %u slices, %u aborts, pages: %lu data, %lu same, %lu final; %s\n", r->slices,
+	       r->aborts, r->data_pages, r->same_pages, r->final_pages, r->reason);
 	fflush(stdout);
 }
 
-#define SCENE(_name, ...) \
-	TEST(_name) \
-	{ \
-		struct scene sc; \
-		scene_init(&sc); \
-		__VA_ARGS__; \
-		if (getenv("PLAIN")) sc.policy.mode = KVMX_MODE_PLAIN; \
-		scene_run(&sc); \
-		tell(&sc, #_name); \
-		if (!sc.ret) EXPECT_EQ(0, memcmp(sc.guest.mem, sc.dest->mem, sc.pages * PAGE_BYTES)); \
-		scene_free(&sc); \
+/*
+ * The link is a thread that sleeps. On a machine that is too busy to wake it up it is another link
+ * than the one the test is about: try again, and say so.
+ */
+static void run(SCENE *sc)
+{
+	int tries;
+
+	for (tries = 1;; tries++) {
+		run_once(sc);
+		tell(sc);
+		if (tries == TRIES || sc->report.bandwidth > LINK / 100 * 92)
+			return;
+		printf("# the machine is too busy for the link: again\n");
+		fake_free(&sc->guest);
+		fake_dest_free(sc->dest);
 	}
-SCENE(idle, )
-SCENE(uniform, add_load(&sc, FAKE_UNIFORM, 64, 4096))
-SCENE(hot, add_load(&sc, FAKE_STREAM, 8, 40960))
-SCENE(stream, add_load(&sc, FAKE_STREAM, 128, 4096))
-SCENE(grow, add_load(&sc, FAKE_ONCE, 160, 2048))
-SCENE(hotuni, add_load(&sc, FAKE_STREAM, 8, 40960); add_load(&sc, FAKE_UNIFORM, 64, 4096))
-SCENE(hot12, add_load(&sc, FAKE_STREAM, 12, 40960); add_load(&sc, FAKE_UNIFORM, 64, 1024))
-SCENE(uni16k, add_load(&sc, FAKE_UNIFORM, 64, 16384))
-SCENE(str12k, add_load(&sc, FAKE_STREAM, 128, 12288))
-SCENE(same, add_load(&sc, FAKE_SAME, 64, 16384))
+}
+
+#define EXPECT_MOVED() do { \
+	EXPECT_EQ(0, self->ret) \
+		TH_LOG("%s", self->report.reason); \
+	EXPECT_EQ(KVMX_MIGRATE_DONE, self->report.outcome); \
+	EXPECT_EQ(1, self->dest->runs); \
+	EXPECT_TRUE(self->dest->state_good); \
+	EXPECT_TRUE(self->was_paused); \
+	EXPECT_EQ(0, memcmp(self->guest.mem, self->dest->mem, PAGES_ALL * PAGE_BYTES)); \
+	/* 4.2 MiB per GiB of guest */ \
+	EXPECT_GE(PAGES_ALL * PAGE_BYTES / 1024 * 42 / 10, self->report.table_bytes); \
+} while (0)
+
+/* Within what is allowed, and as predicted: 15 % or a few ms of a busy machine. */
+#define EXPECT_LIVE() do { \
+	uint64_t off = self->report.pause_ns > self->report.predicted_ns ? \
+		self->report.pause_ns - self->report.predicted_ns : \
+		self->report.predicted_ns - self->report.pause_ns; \
+	EXPECT_MOVED(); \
+	EXPECT_EQ(0, self->report.offline); \
+	EXPECT_EQ(1000, self->report.vcpu_permille); \
+	EXPECT_GE(ALLOWED_NS / 100 * 110, self->report.pause_ns); \
+	EXPECT_GE(self->report.predicted_ns / 100 * 15 + 20 * NSEC_PER_MSEC, off); \
+} while (0)
+
+#define EXPECT_BYTES(_mib) EXPECT_GE((_mib) * MIB, self->report.bytes)
+
+#define EXPECT_STAYED() do { \
+	EXPECT_GT(0, self->ret); \
+	EXPECT_EQ(KVMX_MIGRATE_FAILED, self->report.outcome); \
+	EXPECT_EQ(0, self->dest->runs); \
+	EXPECT_EQ(self->guest.pauses, self->guest.resumes); \
+	EXPECT_FALSE(self->was_paused); \
+	EXPECT_EQ(1000, self->guest.permille); \
+} while (0)
+
+TEST_F_TIMEOUT(scene, idle, 60)
+{
+	run(self);
+	EXPECT_LIVE();
+	EXPECT_BYTES(16);
+	EXPECT_GE(100 * NSEC_PER_MSEC, self->report.pause_ns);
+	EXPECT_EQ(PAGES(48), self->report.absent_pages);
+}
+
+TEST_F_TIMEOUT(scene, uniform, 60)
+{
+	add_load(self, FAKE_UNIFORM, 16, 1024);
+	run(self);
+	EXPECT_LIVE();
+	/* 32 MiB and what is written meanwhile; plain pre-copy takes 50. */
+	EXPECT_BYTES(43);
+}
+
+TEST_F_TIMEOUT(scene, hot_set, 60)
+{
+	add_load(self, FAKE_STREAM, 4, 10240);
+	run(self);
+	EXPECT_LIVE();
+	/* 20 MiB, and hardly any of the hot set twice. */
+	EXPECT_BYTES(21);
+	EXPECT_LE(PAGES(3), self->report.final_pages);
+}
+
+TEST_F_TIMEOUT(scene, hot_set_and_uniform, 60)
+{
+	/* The link carries the sum of what is written never, and what is not hot easily. */
+	add_load(self, FAKE_STREAM, 4, 10240);
+	add_load(self, FAKE_UNIFORM, 16, 1024);
+	self->policy.fixed_ns = 0;
+	run(self);
+	EXPECT_LIVE();
+	EXPECT_BYTES(50);
+}
+
+TEST_F_TIMEOUT(scene, stream, 60)
+{
+	add_load(self, FAKE_STREAM, 32, 1024);
+	run(self);
+	EXPECT_LIVE();
+	/* 48 MiB at least; plain pre-copy takes 75. */
+	EXPECT_BYTES(64);
+}
+
+TEST_F_TIMEOUT(scene, growing, 60)
+{
+	add_load(self, FAKE_ONCE, 40, 1024);
+	run(self);
+	EXPECT_LIVE();
+	EXPECT_BYTES(30);
+}
+
+TEST_F_TIMEOUT(scene, same_content, 60)
+{
+	/* As many writes as the link has pages, and nothing changes. */
+	add_load(self, FAKE_SAME, 16, 4096);
+	run(self);
+	EXPECT_LIVE();
+	EXPECT_BYTES(33);
+	EXPECT_LE(1000, self->report.same_pages);
+}
+
+TEST_F_TIMEOUT(scene, impossible_is_told_at_once, 60)
+{
+	/* The hot set alone takes 375 ms. */
+	add_load(self, FAKE_STREAM, 6, 15360);
+	add_load(self, FAKE_UNIFORM, 16, 256);
+	run(self);
+	EXPECT_EQ(-ECANCELED, self->ret);
+	EXPECT_STAYED();
+	EXPECT_EQ(0, self->guest.pauses);
+	EXPECT_EQ(KVMX_VERDICT_OFFLINE, self->guest.first_told);
+	EXPECT_GE(NSEC_PER_SEC, self->guest.first_told_ns);
+	EXPECT_GE(6 * NSEC_PER_SEC, self->report.total_ns);
+	EXPECT_NE(NULL, strstr(self->report.reason, "stays here"));
+}
+
+TEST_F_TIMEOUT(scene, told_before_the_first_byte, 60)
+{
+	add_load(self, FAKE_UNIFORM, 16, 16384);
+	self->policy.bandwidth = LINK / 2;
+	/* The limit is what holds the link up, so it is what the link is measured to carry. */
+	run_once(self);
+	tell(self);
+	EXPECT_EQ(-ECANCELED, self->ret);
+	EXPECT_STAYED();
+	EXPECT_EQ(KVMX_VERDICT_OFFLINE, self->report.first_verdict);
+	EXPECT_GE(400 * NSEC_PER_MSEC, self->report.first_verdict_ns);
+	EXPECT_GE(LINK / 2 / 1000 * (self->report.total_ns / 1000000 + 100), self->report.bytes);
+}
+
+TEST_F_TIMEOUT(scene, throttled, 60)
+{
+	add_load(self, FAKE_UNIFORM, 16, 8192);
+	self->policy.flags = KVMX_POLICY_THROTTLE;
+	run(self);
+	EXPECT_MOVED();
+	EXPECT_EQ(0, self->report.offline);
+	EXPECT_LE(1, self->guest.throttles);
+	EXPECT_GT(900, self->report.vcpu_permille);
+	EXPECT_LE(200, self->report.vcpu_permille);
+	EXPECT_GE(ALLOWED_NS / 100 * 110, self->report.pause_ns);
+}
+
+TEST_F_TIMEOUT(scene, throttling_is_undone, 60)
+{
+	/* Not even at the slowest speed. */
+	add_load(self, FAKE_STREAM, 6, 300000);
+	self->policy.flags = KVMX_POLICY_THROTTLE;
+	self->policy.min_permille = 800;
+	self->policy.max_time_ns = 6 * NSEC_PER_SEC;
+	run(self);
+	EXPECT_STAYED();
+}
+
+TEST_F_TIMEOUT(scene, offline_if_need_be, 60)
+{
+	add_load(self, FAKE_UNIFORM, 16, 16384);
+	self->policy.flags = KVMX_POLICY_OFFLINE;
+	run(self);
+	EXPECT_MOVED();
+	EXPECT_EQ(1, self->report.offline);
+	EXPECT_LT(ALLOWED_NS, self->report.pause_ns);
+	/* What was quiet was sent before: the pause is for the 16 MiB that were not. */
+	EXPECT_GE(1400 * NSEC_PER_MSEC, self->report.pause_ns);
+}
+
+TEST_F_TIMEOUT(scene, out_of_time, 60)
+{
+	add_load(self, FAKE_UNIFORM, 16, 1024);
+	self->policy.max_time_ns = 700 * NSEC_PER_MSEC;
+	run_once(self);
+	tell(self);
+	EXPECT_EQ(-ECANCELED, self->ret);
+	EXPECT_STAYED();
+	EXPECT_GE(NSEC_PER_SEC, self->report.total_ns);
+}
+
+TEST_F_TIMEOUT(scene, pause_is_taken_back, 60)
+{
+	/* In the instant of each pause 6 MiB are written: no prediction can know that. */
+	self->burst = PAGES(6);
+	run(self);
+	EXPECT_EQ(-ECANCELED, self->ret);
+	EXPECT_STAYED();
+	EXPECT_EQ(self->policy.max_aborts, self->report.aborts);
+	EXPECT_LT(0, self->report.aborted_ns);
+	EXPECT_GE(self->report.aborts * ALLOWED_NS, self->report.aborted_ns);
+}
+
+TEST_F_TIMEOUT(scene, no_pause_is_taken_back, 60)
+{
+	self->burst = PAGES(6);
+	self->policy.max_aborts = 0;
+	run(self);
+	EXPECT_MOVED();
+	EXPECT_EQ(0, self->report.aborts);
+	EXPECT_LT(ALLOWED_NS, self->report.pause_ns);
+}
+
+TEST_F_TIMEOUT(scene, plain, 60)
+{
+	add_load(self, FAKE_UNIFORM, 16, 1024);
+	self->policy.mode = KVMX_MODE_PLAIN;
+	run(self);
+	EXPECT_MOVED();
+	EXPECT_EQ(0, self->report.same_pages);
+	EXPECT_GE(ALLOWED_NS / 100 * 120, self->report.pause_ns);
+	EXPECT_LE(PAGES(32), self->report.data_pages);
+}
+
+TEST_F_TIMEOUT(scene, offline, 60)
+{
+	add_load(self, FAKE_UNIFORM, 16, 8192);
+	self->policy.mode = KVMX_MODE_OFFLINE;
+	run(self);
+	EXPECT_MOVED();
+	EXPECT_EQ(1, self->guest.pauses);
+	EXPECT_EQ(PAGES(32), self->report.data_pages);
+	EXPECT_EQ(PAGES(32), self->report.zero_pages);
+	EXPECT_BYTES(33);
+}
 
 TEST_HARNESS_MAIN
