@@ -27,6 +27,7 @@ static inline void kvfree(const void *p)
 }
 
 #define kzalloc(size, flags)	kvzalloc(size, flags)
+#define kcalloc(n, size, flags)	kvzalloc((n) * (size), flags)
 #define kfree(p)		kvfree(p)
 
 #endif /* UNIT_LINUX_SLAB_H */
