@@ -63,16 +63,18 @@ static void hash_page(const void *page, uint64_t hash[2])
  * Between the two system calls a page may go away, and reading it then makes one again: as short
  * a time as possible, hence page by page.
  */
-static void look_at(const struct content *content, uint64_t hva, struct look *look)
+static void look_at(const struct content *content, const struct sample *sample, struct look *look)
 {
 	uint8_t page[GUEST_PAGE];
 	struct iovec local = { page, sizeof(page) };
-	struct iovec remote = { (void *)(uintptr_t)hva, sizeof(page) };
+	struct iovec remote = { (void *)(uintptr_t)sample->hva, sizeof(page) };
 	uint64_t entry;
 
 	*look = (struct look){ .kind = LOOK_UNREADABLE, .time_ns = now_ns() };
+	if (!sample->mapped)
+		return;
 	if (pread(content->pagemap, &entry, sizeof(entry),
-		  hva / GUEST_PAGE * sizeof(entry)) != sizeof(entry))
+		  sample->hva / GUEST_PAGE * sizeof(entry)) != sizeof(entry))
 		return;
 	look->file = entry >> PAGEMAP_FILE_BIT & 1;
 	if (entry >> PAGEMAP_SWAPPED_BIT & 1) {
@@ -102,7 +104,7 @@ static enum ctl_exit first_pass(struct content *content, struct content_facts *f
 	uint32_t i;
 
 	for (i = 0; i < content->nr; i++) {
-		look_at(content, content->samples[i].hva, &look);
+		look_at(content, &content->samples[i], &look);
 		sample_first(&content->samples[i], &look, content->zero);
 		facts->absent += look.kind == LOOK_ABSENT;
 		facts->swapped += look.kind == LOOK_SWAPPED;
@@ -124,7 +126,7 @@ static enum ctl_exit next_pass(struct content *content, struct sample_tally *tal
 		if (content->samples[i].changed)
 			look = (struct look){ .time_ns = now_ns() };
 		else
-			look_at(content, content->samples[i].hva, &look);
+			look_at(content, &content->samples[i], &look);
 		sample_again(&content->samples[i], &look, tally);
 	}
 	return still_there(content, err);
@@ -172,27 +174,34 @@ static enum ctl_exit measure(struct content *content, uint64_t duration_ns, stru
 static enum ctl_exit choose_pages(struct content *content, const struct mem_range *ranges,
 				  uint64_t total, struct ctl_error *err)
 {
+	int error, pid = content->att->found.pid;
+	const struct mapping *mapping;
+	uint32_t i, mapped = 0;
+	struct sample *sample;
 	struct maps maps;
 	uint64_t rnd;
-	uint32_t i;
-	int error;
 
-	error = maps_read(content->att->found.pid, &maps);
+	error = maps_read(pid, &maps);
 	if (error)
-		return ctl_fail_errno(err, -error, "cannot read the mappings of process %d",
-				      content->att->found.pid);
+		return ctl_fail_errno(err, -error, "cannot read the mappings of process %d", pid);
 	for (i = 0; i < content->nr; i++) {
-		struct sample *sample = &content->samples[i];
-
+		sample = &content->samples[i];
 		if (getrandom(&rnd, sizeof(rnd), 0) != sizeof(rnd)) {
 			maps_free(&maps);
 			return ctl_fail_errno(err, errno, "getrandom");
 		}
 		sample->hva = ranges_hva(ranges, sample_pick(total, content->nr, i, rnd));
-		sample->shared = maps_shared(&maps, sample->hva);
+		mapping = maps_find(&maps, sample->hva);
+		sample->mapped = mapping;
+		sample->shared = mapping && mapping->shared;
+		mapped += sample->mapped;
 	}
 	maps_free(&maps);
-	return CTL_OK;
+	if (mapped)
+		return CTL_OK;
+	ctl_fail(err, CTL_NO_VM, "process %d holds the VM, but has none of its memory", pid);
+	ctl_hint(err, "name the process that created the VM; see kvmxctl vm list");
+	return err->code;
 }
 
 /* What the guest can write to, each page once. */

@@ -45,6 +45,14 @@ static int walk_fds(pid_t pid, int (*fn)(int fd, const char *link, void *data), 
 	return rc;
 }
 
+/* Anybody may call a program anything, and this goes to a terminal. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 /* The program's name: comm is cut at 15 characters and any thread may have changed it. */
 static void program_name(pid_t pid, char *name, size_t size)
 {
@@ -62,6 +70,7 @@ static void program_name(pid_t pid, char *name, size_t size)
 		    !strcmp(exe + len - strlen(deleted), deleted))
 			exe[len - strlen(deleted)] = '\0';
 		snprintf(name, size, "%s", basename(exe));
+		make_printable(name);
 		return;
 	}
 
@@ -72,6 +81,7 @@ static void program_name(pid_t pid, char *name, size_t size)
 		close(fd);
 	name[len > 0 ? len : 0] = '\0';
 	name[strcspn(name, "\n")] = '\0';
+	make_printable(name);
 }
 
 struct vm_scan {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which parts of a process are shared mappings, by /proc/PID/maps.
+ * What a process has mapped where, by /proc/PID/maps.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -8,14 +8,15 @@
 
 #include "maps.h"
 
-static int add_shared(struct maps *maps, uint64_t start, uint64_t end)
+static int add_mapping(struct maps *maps, uint64_t start, uint64_t end, bool shared)
 {
-	struct maps_range *shared = reallocarray(maps->shared, maps->nr + 1, sizeof(*shared));
+	struct mapping *mappings;
 
-	if (!shared)
+	mappings = reallocarray(maps->mappings, maps->nr + 1, sizeof(*mappings));
+	if (!mappings)
 		return -ENOMEM;
-	maps->shared = shared;
-	shared[maps->nr++] = (struct maps_range){ start, end };
+	maps->mappings = mappings;
+	mappings[maps->nr++] = (struct mapping){ start, end, shared };
 	return 0;
 }
 
@@ -33,9 +34,8 @@ int maps_read(pid_t pid, struct maps *maps)
 	if (!file)
 		return -errno;
 	while (!rc && getline(&line, &size, file) > 0) {
-		if (sscanf(line, "%llx-%llx %4s", &start, &end, perms) == 3 &&
-		    perms[3] == 's')
-			rc = add_shared(maps, start, end);
+		if (sscanf(line, "%llx-%llx %4s", &start, &end, perms) == 3)
+			rc = add_mapping(maps, start, end, perms[3] == 's');
 	}
 	free(line);
 	fclose(file);
@@ -44,24 +44,24 @@ int maps_read(pid_t pid, struct maps *maps)
 	return rc;
 }
 
-bool maps_shared(const struct maps *maps, uint64_t address)
+const struct mapping *maps_find(const struct maps *maps, uint64_t address)
 {
 	size_t low = 0, high = maps->nr, mid;
 
 	while (low < high) {
 		mid = low + (high - low) / 2;
-		if (address < maps->shared[mid].start)
+		if (address < maps->mappings[mid].start)
 			high = mid;
-		else if (address >= maps->shared[mid].end)
+		else if (address >= maps->mappings[mid].end)
 			low = mid + 1;
 		else
-			return true;
+			return &maps->mappings[mid];
 	}
-	return false;
+	return NULL;
 }
 
 void maps_free(struct maps *maps)
 {
-	free(maps->shared);
+	free(maps->mappings);
 	*maps = (struct maps){ 0 };
 }

@@ -7,18 +7,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The shared mappings of a process, by address. */
+struct mapping {
+	uint64_t start;
+	uint64_t end;
+	bool shared;
+};
+
+/* The mappings of a process, by address. */
 struct maps {
-	struct maps_range {
-		uint64_t start;
-		uint64_t end;
-	} *shared;
+	struct mapping *mappings;
 	size_t nr;
 };
 
 /* Returns 0 or -errno; release with maps_free(). */
 int maps_read(pid_t pid, struct maps *maps);
-bool maps_shared(const struct maps *maps, uint64_t address);
+/* NULL: nothing is mapped there. */
+const struct mapping *maps_find(const struct maps *maps, uint64_t address);
 void maps_free(struct maps *maps);
 
 #endif

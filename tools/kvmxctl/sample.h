@@ -28,6 +28,7 @@ struct look {
 /* A chosen page and what is known of it. */
 struct sample {
 	uint64_t hva;
+	bool mapped;		/* else there is no memory */
 	bool shared;		/* in a shared mapping */
 	bool usable;
 	bool swapped;		/* at the first look */

@@ -16,19 +16,24 @@
  *   tracker			creates a tracker, all clean
  *   harvest			how many pages a harvest takes
  *   sample			KVMX_VM_SAMPLE
+ *   helper			a process that holds all that this one does, but its memory
+ *   second			another VM, and another fd of the first one
  *
  * It ends with its standard input. Two more things the test needs: "kvmxctl-guest as-nobody
  * PROGRAM..." runs a program without any rights, and "kvmxctl-guest orphan" leaves a VM behind
  * whose process has ended, in the hands of another, and prints that one's pid.
  */
 #include <err.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <kvmx/kvmx.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -224,6 +229,29 @@ static void cmd_sample(void)
 	printf("%d\n", kvmx_vm_sample(guest.kvmx_vm, &sample));
 }
 
+static void cmd_helper(void)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		err(1, "fork");
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fcntl(guest.vm.vm_fd, F_SETFD, 0);
+		execl("/proc/self/exe", "kvmxctl-guest", "idle", NULL);
+		_exit(1);
+	}
+	printf("%d\n", child);
+}
+
+static void cmd_second(void)
+{
+	static struct guest_vm second;
+
+	guest_vm_create(&second, 1, false);
+	printf("%d\n", dup(guest.vm.vm_fd) < 0);
+}
+
 static void do_line(char *line)
 {
 	char *args = strchr(line, ' ');
@@ -256,6 +284,10 @@ static void do_line(char *line)
 		cmd_harvest();
 	} else if (!strcmp(line, "sample")) {
 		cmd_sample();
+	} else if (!strcmp(line, "helper")) {
+		cmd_helper();
+	} else if (!strcmp(line, "second")) {
+		cmd_second();
 	} else {
 		errx(1, "no command '%s'", line);
 	}
@@ -295,6 +327,8 @@ int main(int argc, char **argv)
 		return as_nobody(argv + 2);
 	if (argc > 1 && !strcmp(argv[1], "orphan"))
 		return orphan();
+	if (argc > 1 && !strcmp(argv[1], "idle"))
+		return pause();
 	if (argc < 2 || atoi(argv[1]) < 1 || atoi(argv[1]) & (atoi(argv[1]) - 1))
 		errx(2, "usage: kvmxctl-guest MIB [shared], MIB a power of two");
 	setlinebuf(stdout);

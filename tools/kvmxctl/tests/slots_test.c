@@ -42,6 +42,19 @@ TEST(overlap_inside_and_across)
 	EXPECT_EQ(19, ranges_pages(ranges, 2));
 }
 
+TEST(neighbours_become_one)
+{
+	static const struct kvmx_slot slots[] = {
+		{ .npages = 2, .hva = 0x12000 },
+		{ .npages = 2, .hva = 0x10000 },
+	};
+	struct mem_range ranges[2];
+
+	ASSERT_EQ(1, slots_memory(slots, 2, 0, ranges));
+	EXPECT_EQ(0x10000, ranges[0].hva);
+	EXPECT_EQ(4, ranges[0].npages);
+}
+
 TEST(flags_leave_out)
 {
 	static const struct kvmx_slot slots[] = {
