@@ -20,7 +20,7 @@ begin_move()
 	rm -f "$WORK/answered"
 }
 
-# The first second of about three.
+# The first second of about five.
 midway()
 {
 	sleep 1
@@ -56,7 +56,9 @@ source_dies()
 }
 
 plan 17
-boot kvmx.load=uniform kvmx.mib=48 kvmx.rate=2048
+# It is not the pause that matters here.
+VMM_ARGS="--allowed-ms 5000"
+boot kvmx.load=uniform kvmx.mib=32 kvmx.rate=1024
 
 begin_move
 expect "destination killed midway: the migration fails" destination_dies
@@ -84,8 +86,7 @@ expect "destination of another size: the migration fails" fails
 expect "destination of another size: it says so" destination_complains
 expect "destination of another size: the guest stays, unharmed" stayed
 
-expect "after all that: the guest moves" move
-expect "after all that: destination began with the memory of the source" same_memory
+moves "after all that"
 
 begin_move
 expect "source killed midway" source_dies

@@ -11,8 +11,8 @@ try()
 	local what=$1
 
 	moves "$@"
-	expect "$what: the heartbeat paused for no longer than allowed" \
-		beats_within 1 "$ALLOWED_MS"
+	shift
+	expect "$what: the heartbeat paused for no longer than allowed" paused_briefly "$@"
 	expect "$what: the guest works on, and misses nothing" guest_goes_on
 }
 
@@ -20,7 +20,7 @@ plan 13
 CPUS=2
 VMM_ARGS="--disk $WORK/disk"
 truncate -s 4M "$WORK/disk"
-boot kvmx.load=uniform kvmx.mib=32 kvmx.rate=2048 kvmx.threads=2 kvmx.disk=100 kvmx.regs=1
+boot kvmx.load=uniform kvmx.mib=32 kvmx.rate=1024 kvmx.threads=2 kvmx.disk=100 kvmx.regs=1
 sleep 2
 try "from bitmap" --dirty-ring 65536
 try "from ring" --dirty-ring 65536 --memory-kind memfd
