@@ -89,7 +89,7 @@ static void put_go(struct writer *w)
 	end(w);
 }
 
-/* Bits of a seed's number: 1: file; the others as below. */
+/* Bits of a seed's number: 1: file; 32: a page is missing; the others as below. */
 size_t fuzz_seed(unsigned int n, uint8_t *buf)
 {
 	struct writer w = { .at = buf + FUZZ_START };
@@ -104,7 +104,10 @@ size_t fuzz_seed(unsigned int n, uint8_t *buf)
 		put_ping(&w);
 	begin(&w, CHUNK_PAGES);
 	put_run(&w, 16, 3, 0, PAGE_ZERO);
-	put_run(&w, 16, 2, 1, PAGE_ZERO);
+	if (n & 32)
+		zero -= 2;
+	else
+		put_run(&w, 16, 2, 1, PAGE_ZERO);
 	if (n & 4) {
 		put_run(&w, 17, 2, 0, PAGE_LINES);
 		put_lines(&w, 1ULL << 63 | 1);

@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.opaque = &guest,
 		.regions = regions,
 		.nr_regions = 2,
-		.max_state = 16384,
+		.max_state = 250,
 		.peer_timeout_ns = 5 * NSEC_PER_SEC,
 	};
 	int peer = -1, ret;
