@@ -32,6 +32,8 @@ static int block_signals(void)
 	int fd;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* memory_dump_behind() has a child that nobody waits for. */
+	signal(SIGCHLD, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -69,6 +70,7 @@ int memory_init(struct memory *mem, u64 size, enum memory_kind kind, int thp)
 
 	memset(mem, 0, sizeof(*mem));
 	mem->size = size;
+	mem->shared = kind != MEMORY_ANON;
 	switch (kind) {
 	case MEMORY_ANON:
 		mem->map = map_aligned(size, -1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
@@ -126,17 +128,50 @@ void memory_hash(const struct memory_range *range, char *hex)
 		 (unsigned long long)hash.low64);
 }
 
-int memory_dump(const struct memory *mem, const char *path)
+static int write_ranges(const struct memory *mem, const char *path)
 {
 	unsigned int i;
 	int fd, err = 0;
 
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail(errno, "%s: %m", path);
+		return -errno;
 	for (i = 0; i < mem->nr_ranges && !err; i++)
 		err = write_full(fd, mem->ranges[i].hva, mem->ranges[i].size);
 	if (close(fd) && !err)
 		err = -errno;
+	return err;
+}
+
+int memory_dump(const struct memory *mem, const char *path)
+{
+	char part[PATH_MAX];
+	int err = 0;
+
+	if (snprintf(part, sizeof(part), "%s.part", path) >= (int)sizeof(part))
+		err = -ENAMETOOLONG;
+	if (!err)
+		err = write_ranges(mem, part);
+	if (!err && rename(part, path))
+		err = -errno;
 	return err ? fail(-err, "%s: %s", path, strerror(-err)) : 0;
+}
+
+/*
+ * A child has all private memory as it is at the fork, whatever is written here later. It must not
+ * keep this process's files open: a VM would live on in it.
+ */
+int memory_dump_behind(const struct memory *mem, const char *path)
+{
+	pid_t pid;
+
+	if (mem->shared)
+		return memory_dump(mem, path);
+	pid = fork();
+	if (pid < 0)
+		return fail(errno, "fork: %m");
+	if (pid)
+		return 0;
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	_exit(memory_dump(mem, path) ? 1 : 0);
 }

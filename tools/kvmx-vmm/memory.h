@@ -25,6 +25,7 @@ struct memory_range {
 struct memory {
 	u64 size;
 	void *map;
+	bool shared;
 	struct memory_range ranges[MEMORY_MAX_RANGES];
 	unsigned int nr_ranges;
 };
@@ -39,7 +40,10 @@ void *memory_at(const struct memory *mem, u64 gpa, u64 len);
 /* Hex XXH3-128 of one range, 33 bytes with the NUL. */
 void memory_hash(const struct memory_range *range, char *hex);
 
-/* Write all ranges, one after the other, to a file. */
+/* Write all ranges, one after the other, to a file that is there when it is complete. */
 int memory_dump(const struct memory *mem, const char *path);
+
+/* The same, of memory as it is now, without keeping the guest waiting for the file. */
+int memory_dump_behind(const struct memory *mem, const char *path);
 
 #endif

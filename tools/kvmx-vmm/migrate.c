@@ -58,19 +58,15 @@ static int on_load_state(void *opaque, const void *data, size_t len)
 	return state_load(opaque, data, len);
 }
 
-static void keep_memory(struct vm *vm)
-{
-	if (vm->opt->memory_hash)
-		vm->migration.hashes = hashes_json(vm);
-	if (vm->opt->memory_dump)
-		memory_dump(&vm->mem, vm->opt->memory_dump);
-}
-
 static int on_run(void *opaque)
 {
 	struct vm *vm = opaque;
 
-	keep_memory(vm);
+	/* For tests: what the guest begins with here. */
+	if (vm->opt->memory_hash)
+		vm->migration.hashes = hashes_json(vm);
+	if (vm->opt->memory_dump)
+		memory_dump_behind(&vm->mem, vm->opt->memory_dump);
 	vcpus_resume(&vm->vcpus, PAUSE_START);
 	return 0;
 }
@@ -194,9 +190,11 @@ int migrate_send(struct vm *vm, const char *place, bool offline)
 		err = kvmx_migrate_send(&source, &policy, &migration->report);
 	close_collector(migration);
 	close(source.fd);
-	/* Nobody has written to it since the pause, and now it delays nobody. */
-	if (!err)
-		keep_memory(vm);
+	/* For tests: nobody has written to memory since the pause, and now it delays nobody. */
+	if (!err && vm->opt->memory_hash)
+		vm->migration.hashes = hashes_json(vm);
+	if (!err && vm->opt->memory_dump)
+		memory_dump(&vm->mem, vm->opt->memory_dump);
 	report_finish(vm, &migration->report, "source");
 	return err;
 }
