@@ -23,7 +23,7 @@
 static const struct load loads[] = {
 	{ .name = "idle" },
 	{ .name = "uniform", .uniform = 16384, .uniform_rate = 4096 },
-	{ .name = "uniform, wide", .uniform = 49152, .uniform_rate = 2500 },
+	{ .name = "uniform, wide", .uniform = 49152, .uniform_rate = 2000 },
 	{ .name = "uniform, too fast", .uniform = 16384, .uniform_rate = 24576 },
 	{ .name = "hot 8 MiB", .hot = 2048 },
 	{ .name = "stream", .stream = 32768, .stream_rate = 4096, .ordered = true },
@@ -135,19 +135,30 @@ static u32 carried(u64 ms)
 	return (ms + 1) * PAGES_PER_S / 1000 - ms * PAGES_PER_S / 1000;
 }
 
-/* goes on until the backlog is at most @level */
+/*
+ * Goes on until the backlog is at most @level, or, if that is 0, until it may pause and there is
+ * little to gain from going on: what was sent and is written again takes 3/10 of the link, or less
+ * than 1/32 of what is allowed is left.
+ */
 static struct result send_deferring(struct sim *s, u32 level)
 {
 	struct result r = { .least = GUEST_PAGES };
 	u32 first = s->round;
+	double again = 0;
+	bool enough;
 	u32 i;
 
 	for (; r.ms < LIMIT_MS; r.ms++) {
 		if (r.ms % SLICE_MS == 0) {
+			i = s->nr_listed;
 			harvest(s);
+			/* an average over some slices */
+			again = again * .6 + (s->nr_listed - i) * .4;
 			r.left = s->nr_listed;
 			r.least = min(r.least, r.left);
-			r.paused = r.left <= level;
+			enough = again > .3 * PAGES_PER_S * SLICE_MS / 1000 ||
+				 r.left <= BUDGET / 32;
+			r.paused = level ? r.left <= level : r.left <= BUDGET && enough;
 			if (r.paused)
 				break;
 		}
@@ -218,38 +229,38 @@ static u64 pause_of(u64 pages)
 	return FIXED + pages * SEC / PAGES_PER_S;
 }
 
-/* prints the errors in percent, and gives the pause's and the largest one of the others */
-static void compare(const char *how, const struct load *load, const struct kvmx_predict_out *p,
-		    const struct result *r, double *pause, double *effort)
+/*
+ * Prints and checks how far off a prediction is. A sender that looks now and then misses a part of
+ * a slice, however short the pause is. The end of a stream cannot be foreseen, so a pause that it
+ * makes too long may be overestimated.
+ */
+static void check(struct __test_metadata *const _metadata, const char *how,
+		  const struct load *load, const struct kvmx_predict_out *p,
+		  const struct result *r, double effort_limit)
 {
-	double time, bytes;
+	u64 came = pause_of(r->paused ? r->left : r->least);
+	double pause = error(p->pause_ns, came), time, bytes;
 
+	EXPECT_EQ(r->paused, p->verdict == KVMX_VERDICT_CONVERGES);
+	printf("# %s, %s: pause %+.1f %% of %llu ms", how, load->name, pause,
+	       (unsigned long long)(came / MS));
 	if (!r->paused) {
-		*pause = error(p->pause_ns, pause_of(r->least));
-		*effort = 0;
-		printf("# %s, %s: never converges, pause %+.1f %% of %llu ms\n", how, load->name,
-		       *pause, (unsigned long long)(pause_of(r->least) / MS));
+		printf(", never converges\n");
+		EXPECT_LE(fabs(pause), load->ordered ? 100 : 15);
 		return;
 	}
-	*pause = error(p->pause_ns, pause_of(r->left));
-	time = error(p->total_ns, r->ms * MS + pause_of(r->left));
+	time = error(p->total_ns, r->ms * MS + came);
 	bytes = error(p->bytes, (r->sent + r->left) * PAGE_BYTES);
-	*effort = fabs(time) > fabs(bytes) ? time : bytes;
-	printf("# %s, %s: pause %+.1f %% of %llu ms, ", how, load->name, *pause,
-	       (unsigned long long)(pause_of(r->left) / MS));
-	printf("time %+.1f %% of %llu ms, bytes %+.1f %%, rounds %u of %u\n", time,
+	printf(", time %+.1f %% of %llu ms, bytes %+.1f %%, rounds %u of %u\n", time,
 	       (unsigned long long)r->ms, bytes, p->rounds, r->rounds);
-}
-
-/* the end of a stream cannot be foreseen: a pause that it makes too long may be overestimated */
-static double limit_of(const struct load *load, const struct result *r)
-{
-	return load->ordered && !r->paused ? 100 : 15;
+	EXPECT_TRUE(fabs(pause) <= 15 || fabs((double)p->pause_ns - came) < SLICE_MS * MS / 2);
+	EXPECT_LE(fabs(time), effort_limit);
+	EXPECT_LE(fabs(bytes), effort_limit);
+	EXPECT_LE(abs((int)p->rounds - (int)r->rounds), 3);
 }
 
 TEST(plain)
 {
-	double pause, effort;
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(loads); i++) {
@@ -258,30 +269,21 @@ TEST(plain)
 		struct result r = send_plain(s);
 
 		free(s);
-		EXPECT_EQ(r.paused, p.verdict == KVMX_VERDICT_CONVERGES);
-		compare("plain", &loads[i], &p, &r, &pause, &effort);
-		EXPECT_LE(fabs(pause), limit_of(&loads[i], &r));
-		EXPECT_TRUE(!r.paused || abs((int)p.rounds - (int)r.rounds) <= 1);
-		EXPECT_LE(fabs(effort), 10);
+		check(_metadata, "plain", &loads[i], &p, &r, 10);
 	}
 }
 
 TEST(defer)
 {
-	double pause, effort;
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(loads); i++) {
 		struct kvmx_predict_out p = predict(&loads[i], true, U64_MAX);
 		struct sim *s = sim_new(&loads[i]);
-		struct result r = send_deferring(s, BUDGET);
+		struct result r = send_deferring(s, 0);
 
 		free(s);
-		EXPECT_EQ(r.paused, p.verdict == KVMX_VERDICT_CONVERGES);
-		compare("defer", &loads[i], &p, &r, &pause, &effort);
-		EXPECT_LE(fabs(pause), limit_of(&loads[i], &r));
-		EXPECT_TRUE(!r.paused || abs((int)p.rounds - (int)r.rounds) <= 1);
-		EXPECT_LE(fabs(effort), loads[i].ordered ? 25 : 10);
+		check(_metadata, "defer", &loads[i], &p, &r, loads[i].ordered ? 25 : 10);
 	}
 }
 
@@ -292,29 +294,21 @@ TEST(defer)
 TEST(defer_midway)
 {
 	static const u32 level[] = { 40000, 16000, 6000 };
-	double pause, effort;
 	u32 i, k;
 
 	for (i = 0; i < ARRAY_SIZE(loads); i++) {
-		struct sim *s = sim_new(&loads[i]);
-
 		for (k = 0; k < ARRAY_SIZE(level); k++) {
+			struct sim *s = sim_new(&loads[i]);
 			struct result r = send_deferring(s, level[k]);
 			struct kvmx_predict_out p;
 
-			if (!r.paused)
-				break;
-			p = predict(&loads[i], true, r.left);
-			r = send_deferring(s, BUDGET);
-			EXPECT_EQ(r.paused, p.verdict == KVMX_VERDICT_CONVERGES);
-			compare("midway", &loads[i], &p, &r, &pause, &effort);
-			EXPECT_LE(fabs(pause), limit_of(&loads[i], &r));
-			EXPECT_TRUE(!r.paused || abs((int)p.rounds - (int)r.rounds) <= 1);
-			EXPECT_LE(fabs(effort), 35);
+			if (r.paused) {
+				p = predict(&loads[i], true, r.left);
+				r = send_deferring(s, 0);
+				check(_metadata, "midway", &loads[i], &p, &r, 35);
+			}
 			free(s);
-			s = sim_new(&loads[i]);
 		}
-		free(s);
 	}
 }
 
