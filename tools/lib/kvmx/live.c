@@ -284,13 +284,14 @@ static int give_up(struct live *l)
 	struct sender *s = l->s;
 	char why[128];
 
-	snprintf(why, sizeof(why), "the guest writes %.0f pages/s, the link carries %.1f MB/s: "
-		 "no pause of %.0f ms is enough", heat_dirty_rate(&s->pages.heat),
-		 measure_bandwidth(s) / 1e6, s->policy->allowed_ns / 1e6);
+	snprintf(why, sizeof(why),
+		 "with %.0f pages/s written and %.1f MB/s sent no pause of %.0f ms is enough",
+		 heat_dirty_rate(&s->pages.heat), measure_bandwidth(s) / 1e6,
+		 s->policy->allowed_ns / 1e6);
 	return sender_give_up(s, why);
 }
 
-/* It will not work as it is: what does the policy say? */
+/* This will come to nothing: what does the policy say? */
 static int other_means(struct live *l, uint64_t now)
 {
 	if (may_throttle(l->s))

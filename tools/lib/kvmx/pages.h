@@ -8,7 +8,6 @@
 
 #include "heat.h"
 
-
 #define PAGES_HASH	(~0ULL >> 9)	/* the bits of high that are hash */
 
 /*

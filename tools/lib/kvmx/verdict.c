@@ -34,7 +34,7 @@ void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages,
 		if (!n)
 			continue;
 		pages += n;
-		/* Each step is a search through all that is to be sent: take small ones together. */
+		/* Each step is a search through all there is: take small ones together. */
 		if (!plan->nr_steps || pages > slice_pages)
 			plan->nr_steps++;
 		plan->step[plan->nr_steps - 1] |= 1U << class;

@@ -86,7 +86,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
 
 	if (max > FUZZ_MAX)
 		max = FUZZ_MAX;
-	if (size < FUZZ_START || !(n = split(data, size, piece)))
+	n = size < FUZZ_START ? 0 : split(data, size, piece);
+	if (!n)
 		return LLVMFuzzerMutate(data, size, max);
 	p = &piece[seed / 16 % n];
 	switch (seed % 16) {

@@ -225,12 +225,14 @@ static int fake_progress(void *opaque, const struct kvmx_migrate_progress *progr
 		g->first_told = progress->verdict;
 		g->first_told_ns = progress->elapsed_ns;
 	}
-	if (getenv("FAKE_VERBOSE"))
-		fprintf(stderr, "# %7.3f phase %u verdict %u bytes %.1f MB bw %.1f pending %lu "
-			"dirty/s %lu pause %.0f ms now %.0f ms\n", progress->elapsed_ns / 1e9,
-			progress->phase, progress->verdict, progress->bytes / 1e6,
-			progress->bandwidth / 1e6, progress->pending_pages, progress->dirty_rate,
-			progress->pause_ns / 1e6, progress->offline_ns / 1e6);
+	if (getenv("FAKE_VERBOSE")) {
+		fprintf(stderr, "# %7.3f phase %u verdict %u: %.1f MB at %.1f MB/s, ",
+			progress->elapsed_ns / 1e9, progress->phase, progress->verdict,
+			progress->bytes / 1e6, progress->bandwidth / 1e6);
+		fprintf(stderr, "%lu to send, %lu written/s, pause %.0f ms, now %.0f ms\n",
+			progress->pending_pages, progress->dirty_rate, progress->pause_ns / 1e6,
+			progress->offline_ns / 1e6);
+	}
 	g->progress = *progress;
 	return (int)progress->phase == g->cancel_phase;
 }

@@ -47,8 +47,8 @@ struct fake_guest {
 	uint32_t permille;
 	uint64_t seed;
 	uint64_t written;
-	_Atomic uint64_t *dirty;
-	_Atomic uint64_t *sampled;
+	_Atomic(uint64_t) *dirty;
+	_Atomic(uint64_t) *sampled;
 
 	/* what was done to it */
 	unsigned int pauses;

@@ -228,7 +228,8 @@ TEST_F(stream, pages_outside)
 		{ 4, 1, 0, PAGE_DATA }, { 3, 2, 0, PAGE_DATA }, { 255, 1, 0, PAGE_ZERO },
 		{ 258, 1, 0, PAGE_ZERO }, { 0, 5, 0, PAGE_ZERO }, { 0, ~0U, 0, PAGE_ZERO },
 		{ ~0ULL, 1, 0, PAGE_DATA }, { ~0ULL - 1, 4, 0, PAGE_LINES },
-		{ 0, 1, 1, PAGE_ZERO }, { 0, 1, 0xffff, PAGE_DATA }, { 1ULL << 52, 1, 0, PAGE_DATA },
+		{ 0, 1, 1, PAGE_ZERO }, { 0, 1, 0xffff, PAGE_DATA },
+		{ 1ULL << 52, 1, 0, PAGE_DATA },
 		{ 0, 0, 0, PAGE_ZERO }, { 0, 1, 0, 0 }, { 0, 1, 0, PAGE_ZERO + 1 },
 		{ 0, 1, 0, 0xffff },
 	};
