@@ -15,7 +15,7 @@
 #define HEAT_BLOCK		512	/* pages that warm up together */
 #define HEAT_CYCLE		254
 #define HEAT_MAX_AGE		200	/* quanta; older is stale */
-#define HEAT_STAMP_NEVER	0	/* not written so far, nor the pages around it */
+#define HEAT_STAMP_NEVER	0	/* not written so far, nor its neighbours */
 #define HEAT_STAMP_STALE	255
 #define HEAT_STAMP_WARM		256	/* not written, but pages around it; not stored with pages */
 /*

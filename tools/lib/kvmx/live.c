@@ -382,7 +382,7 @@ static int idle(struct live *l, const struct pause_view *v)
 	if (ret)
 		return ret;
 	s->idle = true;
-	/* Close to the end a shorter slice leaves less behind; far from it it only costs. */
+	/* Close to the end a shorter slice leaves less behind; far off it only costs. */
 	if (v->predicted_ns < v->allowed_ns + v->allowed_ns / 2 && soon < l->next)
 		l->next = soon;
 	ret = link_wait(&s->conn.link, l->next);

@@ -47,8 +47,8 @@ static uint64_t gfn_of(const struct fake_guest *g, uint64_t page)
 
 static void mark(struct fake_guest *g, uint64_t page)
 {
-	atomic_fetch_or(&g->dirty[page / 64], 1ULL << (page % 64));
-	atomic_fetch_or(&g->sampled[page / 64], 1ULL << (page % 64));
+	__atomic_fetch_or(&g->dirty[page / 64], 1ULL << (page % 64), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&g->sampled[page / 64], 1ULL << (page % 64), __ATOMIC_SEQ_CST);
 }
 
 static void fill_page(struct fake_guest *g, uint64_t page)
@@ -264,7 +264,7 @@ static int fake_sample(void *ctx, struct kvmx_vm_sample *sample)
 
 	words = (g->pages + 63) / 64;
 	for (word = 0; word < words; word++)
-		atomic_store(&g->sampled[word], 0);
+		__atomic_store_n(&g->sampled[word], 0, __ATOMIC_SEQ_CST);
 	for (i = 0; i < sample->nr_points; i++) {
 		t = max_u64(sample->duration_ns >> (sample->nr_points - 1 - i), NSEC_PER_MSEC);
 		while (now_ns() < begin + t)
@@ -286,7 +286,7 @@ static int fake_track(void *ctx)
 	if (g->fail_start)
 		return g->fail_start;
 	for (page = 0; page < g->pages; page++)
-		atomic_fetch_or(&g->dirty[page / 64], 1ULL << (page % 64));
+		__atomic_fetch_or(&g->dirty[page / 64], 1ULL << (page % 64), __ATOMIC_SEQ_CST);
 	return 0;
 }
 
@@ -307,7 +307,7 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 		uint64_t bit = 1ULL << (page % 64), old;
 		uint32_t class = KVMX_CLASS_NORMAL;
 
-		if (!(page % 64) && !atomic_load(&g->dirty[page / 64])) {
+		if (!(page % 64) && !__atomic_load_n(&g->dirty[page / 64], __ATOMIC_SEQ_CST)) {
 			page += 63;
 			continue;
 		}
@@ -316,7 +316,7 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 			h->cursor = page;
 			return 0;
 		}
-		old = atomic_fetch_and(&g->dirty[page / 64], ~bit);
+		old = __atomic_fetch_and(&g->dirty[page / 64], ~bit, __ATOMIC_SEQ_CST);
 		if (!(old & bit))
 			continue;
 		if (h->flags & KVMX_HARVEST_ABSENT) {

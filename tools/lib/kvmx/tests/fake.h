@@ -8,7 +8,6 @@
 #define _LIBKVMX_TESTS_FAKE_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "dirty.h"
 
@@ -47,8 +46,8 @@ struct fake_guest {
 	uint32_t permille;
 	uint64_t seed;
 	uint64_t written;
-	_Atomic(uint64_t) *dirty;
-	_Atomic(uint64_t) *sampled;
+	uint64_t *dirty;
+	uint64_t *sampled;
 
 	/* what was done to it */
 	unsigned int pauses;
@@ -87,10 +86,10 @@ struct fake_dest {
 	uint64_t pages;
 	uint8_t *mem;
 	struct kvmx_region regions[2];
-	_Atomic unsigned int runs;
-	_Atomic unsigned int discards;
-	_Atomic uint64_t ran_at;
-	_Atomic int state_good;
+	unsigned int runs;
+	unsigned int discards;
+	uint64_t ran_at;
+	int state_good;
 	int fail_load;
 	int fail_run;
 	uint32_t nr_regions;
@@ -116,7 +115,7 @@ struct fake_relay {
 	uint64_t rate;
 	uint64_t die_after;
 	uint64_t flip_at;	/* turn a bit over in this byte; ~0: none */
-	_Atomic uint64_t forwarded;
+	uint64_t forwarded;
 	pthread_t thread;
 };
 

@@ -90,9 +90,10 @@ static void tell(const SCENE *sc)
 	printf("# %.1f MB in %.2f s at %.1f MB/s, pause %.0f ms, predicted %.0f ms\n",
 	       r->bytes / 1e6, r->total_ns / 1e9, r->bandwidth / 1e6, r->pause_ns / 1e6,
 	       r->predicted_ns / 1e6);
-	printf("# verdict %u at %.2f s, %u slices, %u aborts, pages: %lu data, %lu same, %lu final; %s\n",
-	       r->first_verdict, r->first_verdict_ns / 1e9, r->slices, r->aborts, r->data_pages,
-	       r->same_pages, r->final_pages, r->reason);
+	printf("# verdict %u at %.2f s, %u slices, %u aborts; %s\n", r->first_verdict,
+	       r->first_verdict_ns / 1e9, r->slices, r->aborts, r->reason);
+	printf("# pages: %lu data, %lu same, %lu final\n", r->data_pages, r->same_pages,
+	       r->final_pages);
 	fflush(stdout);
 }
 
