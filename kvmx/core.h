@@ -86,7 +86,8 @@ struct kvmx_slots {
  * @scratch: user address of the area that arguments of KVM's ioctls are put in
  * @words: buffer for a piece of a bitmap, KVMX_SEG_WORDS long
  * @slots: the memslots as the trackers know them
- * @curve: of the last VM_SAMPLE; nr is 0 before
+ * @sample: what the last VM_SAMPLE has shown
+ * @nr_sample: entries of @sample, 0 before
  * @stats: counters
  * @ev_lock: protects @handles and their events
  * @handles: open ones
@@ -118,7 +119,8 @@ struct kvmx_vm {
 	unsigned long scratch;
 	unsigned long *words;
 	struct kvmx_slots *slots;
-	struct kvmx_curve curve;
+	struct kvmx_point sample[KVMX_MAX_POINTS];
+	u32 nr_sample;
 	struct {
 		u64 harvests;
 		u64 collected_pages;
@@ -238,6 +240,7 @@ void kvmx_slots_free(struct kvmx_slots *s);
 u32 kvmx_slots_find(const struct kvmx_slots *s, u32 as, gfn_t gfn);
 const struct kvmx_mslot *kvmx_slots_by_id(const struct kvmx_slots *s, u32 id, u32 *index);
 u64 kvmx_slots_generation(struct kvm *kvm, u64 gen[KVMX_MAX_AS]);
+int kvmx_slots_follow(struct kvmx_vm *vm);
 int kvmx_slots_sync(struct kvmx_vm *vm);
 
 /* tracker.c */

@@ -98,20 +98,22 @@ ssize_t kvmx_handle_read(struct file *file, char __user *buf, size_t len, loff_t
 
 	if (len < sizeof(ev))
 		return -EINVAL;
-	if (!(file->f_flags & O_NONBLOCK)) {
+	/* Another reader may have been quicker: then wait again. */
+	for (;;) {
+		while (len - done >= sizeof(ev) && next_event(h, &ev)) {
+			if (copy_to_user(buf + done, &ev, sizeof(ev)))
+				return done ?: -EFAULT;
+			done += sizeof(ev);
+		}
+		if (done || READ_ONCE(h->vm->dead))
+			return done;
+		if (file->f_flags & O_NONBLOCK)
+			return -EAGAIN;
 		err = wait_event_interruptible(h->vm->wait,
 					       READ_ONCE(h->nr) || READ_ONCE(h->vm->dead));
 		if (err)
 			return err;
 	}
-	while (len - done >= sizeof(ev) && next_event(h, &ev)) {
-		if (copy_to_user(buf + done, &ev, sizeof(ev)))
-			return done ?: -EFAULT;
-		done += sizeof(ev);
-	}
-	if (done || READ_ONCE(h->vm->dead))
-		return done;
-	return -EAGAIN;
 }
 
 /**

@@ -26,6 +26,7 @@
  * @budget: pages that may still be returned
  * @pages: pages returned
  * @absent: of these, absent
+ * @unlogged: of these, in memslots that KVM cannot log
  * @err: the first error of a copy
  * @mm: the VMM's address space, to look for absent pages, or NULL
  * @nr_bounce: runs in @bounce
@@ -39,6 +40,7 @@ struct pass {
 	u64 budget;
 	u64 pages;
 	u64 absent;
+	u64 unlogged;
 	int err;
 	struct mm_struct *mm;
 	u32 nr_bounce;
@@ -100,7 +102,12 @@ static unsigned long emit(struct pass *p, const struct kvmx_mslot *s, unsigned l
 		if (absent)
 			p->absent += len;
 		done += len;
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
 	}
+	if (s->unloggable)
+		p->unlogged += done;
 	p->pages += done;
 	p->budget -= min_t(u64, done, p->budget);
 	return done;
@@ -320,9 +327,12 @@ static int pass_prepare(struct kvmx_tracker *t, u64 cursor)
 
 static int peek_prepare(struct kvmx_tracker *t)
 {
-	if (t->vm->ring)
+	int err;
+
+	err = kvmx_slots_follow(t->vm);
+	if (!err && t->vm->ring)
 		kvmx_ring_peek(t->vm);
-	return 0;
+	return err;
 }
 
 static int run_pass(struct pass *p, struct kvmx_call *call, bool peek)
@@ -362,7 +372,8 @@ static int run_pass(struct pass *p, struct kvmx_call *call, bool peek)
 	t->slots_changed = false;
 	t->stats.harvested_pages += p->pages;
 	t->stats.absent_pages += p->absent;
-	t->pass_pages += p->pages;
+	/* What comes with every pass says nothing about how fast pages get dirty. */
+	t->pass_pages += p->pages - p->unlogged;
 	t->vm->stats.harvests++;
 	if (!a->cursor)
 		pass_end(t);

@@ -204,14 +204,13 @@ static int vm_pages(struct kvmx_vm *vm, u64 *pages)
 	return 0;
 }
 
-static int sampled_curve(const struct kvmx_vm *vm, struct kvmx_curve *curve)
+static int sampled_curve(const struct kvmx_vm *vm, u64 total, struct kvmx_curve *curve)
 {
 	if (!vm)
 		return -EINVAL;
-	if (!vm->curve.nr)
+	if (!vm->nr_sample)
 		return -ENODATA;
-	*curve = vm->curve;
-	return 0;
+	return kvmx_curve_build(curve, vm->sample, vm->nr_sample, total);
 }
 
 /*
@@ -245,7 +244,7 @@ static long predict(struct kvmx_vm *vm, struct kvmx_tracker *t, struct kvmx_call
 	if (!points && t)
 		err = kvmx_history_curve(&t->history, a->total_pages, curve);
 	else if (!points)
-		err = sampled_curve(vm, curve);
+		err = sampled_curve(vm, a->total_pages, curve);
 	if (!err)
 		err = predict_run(call, curve, a->total_pages, vm ? vm->id : 0);
 	if (!err && vm)
@@ -386,16 +385,6 @@ bad:
 	return ERR_PTR(err);
 }
 
-/*
- * Follows changes of memslots first where that can be done. Another process than the VMM cannot:
- * there a new memslot's pages count as dropped, and are dirty all the same as soon as the VMM's
- * next harvest finds the memslot.
- */
-static int sync_if_own(struct kvmx_vm *vm)
-{
-	return vm->nr_trackers && current->mm == vm->mm ? kvmx_slots_sync(vm) : 0;
-}
-
 static u64 runs_pages(const struct kvmx_run *runs, u32 nr)
 {
 	u64 sum = 0;
@@ -420,12 +409,13 @@ static long vm_mark(struct file *file, struct kvmx_call *call)
 	err = kvmx_vm_lock(vm);
 	if (err)
 		goto free;
-	err = sync_if_own(vm);
-	if (err)
-		goto unlock;
 	a->dropped = 0;
-	if (vm->nr_trackers)
+	if (vm->nr_trackers) {
+		err = kvmx_slots_follow(vm);
+		if (err)
+			goto unlock;
 		a->dropped = kvmx_add_runs(NULL, vm, runs, a->nr_runs);
+	}
 	vm->stats.marked_pages += runs_pages(runs, a->nr_runs) - a->dropped;
 	err = kvmx_call_put(call);
 unlock:
@@ -533,7 +523,7 @@ static long tracker_restore(struct file *file, struct kvmx_call *call)
 	err = kvmx_vm_lock(t->vm);
 	if (err)
 		goto free;
-	err = sync_if_own(t->vm);
+	err = kvmx_slots_follow(t->vm);
 	if (err)
 		goto unlock;
 	a->dropped = kvmx_add_runs(t, t->vm, runs, a->nr_runs);

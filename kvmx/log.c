@@ -202,6 +202,9 @@ void kvmx_log_end(struct kvmx_vm *vm)
 	struct kvmx_slots *now;
 
 	lockdep_assert_held(&vm->lock);
+	/* A vCPU does not run while its ring is full, and nobody else will drain it. */
+	if (vm->ring)
+		kvmx_ring_drain(vm);
 	/* Memslots may have changed since the last harvest; without memory, do the known ones. */
 	now = kvmx_slots_get(vm->kvm);
 	if (!IS_ERR(now)) {

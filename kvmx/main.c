@@ -52,4 +52,3 @@ module_exit(kvmx_exit);
 
 MODULE_DESCRIPTION("Services for KVM hosts: dirty-page tracking");
 MODULE_LICENSE("GPL");
-MODULE_SOFTDEP("pre: kvm");

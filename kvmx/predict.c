@@ -209,22 +209,6 @@ static u64 later_round(const struct kvmx_curve *c, const struct link *l, u64 tau
 	return tau;
 }
 
-/* the longest time in which at most @pages get dirty, if more do in the end */
-static u64 longest_time(const struct kvmx_curve *c, u64 pages)
-{
-	struct kvmx_point a = { 0, 0 }, b;
-	u32 i;
-
-	for (i = 0; i < c->nr_fine; i++) {
-		b = c->fine[i];
-		if (b.pages > pages)
-			return a.time_ns + kvmx_muldiv(b.time_ns - a.time_ns, pages - a.pages,
-						       b.pages - a.pages);
-		a = b;
-	}
-	return KVMX_PREDICT_NEVER;
-}
-
 /* the backlog at which a sender that defers pauses, if it gets there: see DOC */
 static u64 pause_level(const struct kvmx_curve *c, const struct link *l, u64 budget)
 {
@@ -259,7 +243,7 @@ static void run_defer(const struct kvmx_curve *c, const struct link *l, u64 budg
 		e->sent = min(e->left, link_pages(l, tau));
 		e->left = min(e->left, done ? level : kvmx_curve_pages(c, tau));
 	}
-	young = longest_time(c, level);
+	young = kvmx_curve_time(c, level);
 	while (!done && e->rounds < MAX_ROUNDS) {
 		t = later_round(c, l, tau, young, &elapsed);
 		done = t <= young;

@@ -223,10 +223,11 @@ int kvmx_sample(struct kvmx_vm *vm, struct kvmx_call *call)
 		err = -EFAULT;
 	if (!err)
 		err = kvmx_call_put(call);
-	if (!err)
-		err = kvmx_curve_build(&vm->curve, point, a->nr_points, a->total_pages);
-	if (!err)
+	if (!err) {
+		vm->nr_sample = a->nr_points;
+		memcpy(vm->sample, point, sizeof(vm->sample));
 		vm->stats.samples++;
+	}
 	if (!IS_ERR(s))
 		kvmx_slots_free(s);
 	kfree(point);

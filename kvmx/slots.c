@@ -332,29 +332,41 @@ static int log_new(struct kvmx_vm *vm)
 }
 
 /**
- * kvmx_slots_sync() - bring kvmx_vm.slots and the trackers in step with KVM's memslots
+ * kvmx_slots_follow() - bring kvmx_vm.slots and the trackers in step with KVM's memslots
  * @vm: the VM, being logged
  *
- * A memslot that is new, moved, resized or made again is wholly dirty for every tracker.
+ * A memslot that is new, moved, resized or made again is wholly dirty for every tracker. It is not
+ * logged yet, which only the VMM can have done: see kvmx_slots_sync().
+ *
+ * Context: under kvmx_vm.lock. Any address space.
+ * Return: 0; on an error nothing is lost and the next call tries again.
+ */
+int kvmx_slots_follow(struct kvmx_vm *vm)
+{
+	u64 gen[KVMX_MAX_AS] = { };
+	struct kvmx_slots *now;
+
+	lockdep_assert_held(&vm->lock);
+	kvmx_slots_generation(vm->kvm, gen);
+	if (!memcmp(gen, vm->slots->generation, sizeof(gen)))
+		return 0;
+	now = kvmx_slots_get(vm->kvm);
+	return IS_ERR(now) ? PTR_ERR(now) : follow(vm, now);
+}
+
+/**
+ * kvmx_slots_sync() - as kvmx_slots_follow(), and log the memslots that are new
+ * @vm: the VM, being logged
  *
  * Context: in the VMM's address space, under kvmx_vm.lock.
  * Return: 0; on an error nothing is lost and the next call tries again.
  */
 int kvmx_slots_sync(struct kvmx_vm *vm)
 {
-	struct kvmx_slots *now;
-	u64 gen[KVMX_MAX_AS] = { };
 	int err;
 
-	lockdep_assert_held(&vm->lock);
-	kvmx_slots_generation(vm->kvm, gen);
-	if (memcmp(gen, vm->slots->generation, sizeof(gen))) {
-		now = kvmx_slots_get(vm->kvm);
-		if (IS_ERR(now))
-			return PTR_ERR(now);
-		err = follow(vm, now);
-		if (err)
-			return err;
-	}
+	err = kvmx_slots_follow(vm);
+	if (err)
+		return err;
 	return vm->todo ? log_new(vm) : 0;
 }

@@ -2,6 +2,8 @@
 /*
  * Counters.
  */
+#include <linux/sched.h>
+
 #include "core.h"
 #include "log.h"
 
@@ -72,5 +74,6 @@ void kvmx_stats_tracker(struct kvmx_tracker *t, struct kvmx_tracker_stats *s)
 	for (i = 0; i < t->vm->slots->nr; i++) {
 		s->pending_pages += kvmx_pend_count(t->pend[i]);
 		s->overreported_pages += t->pend[i]->over;
+		cond_resched();
 	}
 }

@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "core.h"
@@ -187,6 +188,10 @@ u64 kvmx_add_runs(struct kvmx_tracker *only, struct kvmx_vm *vm, const struct kv
 		u32 as = runs[i].slot >> 16;
 		gfn_t gfn = runs[i].gfn, end = gfn + runs[i].npages;
 
+		/* Who is being killed will not miss a dirty page. */
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
 		dropped += runs[i].npages;
 		for (j = kvmx_slots_find(s, as, gfn); j < s->nr; j++) {
 			const struct kvmx_mslot *m = &s->slot[j];

@@ -63,6 +63,12 @@ static const struct mmu_notifier_ops vm_mn_ops = {
 	.release = vm_mm_release,
 };
 
+static void drop_kvm(struct kvm *kvm, struct file *file)
+{
+	kvm_put_kvm(kvm);
+	fput(file);
+}
+
 static void vm_unlist(struct kvmx_vm *vm)
 {
 	mutex_lock(&kvmx_vms_lock);
@@ -90,7 +96,7 @@ static void vm_death(struct work_struct *work)
 	vm->words = NULL;
 	trace_kvmx_vm_death(vm->id, vm->nr_trackers);
 	mutex_unlock(&vm->lock);
-	fput(file);
+	drop_kvm(vm->kvm, file);
 	kvmx_vm_put(vm);
 }
 
@@ -102,7 +108,7 @@ static void vm_settle(struct work_struct *work)
 	if (mmget_not_zero(vm->mm)) {
 		kthread_use_mm(vm->mm);
 		mutex_lock(&vm->lock);
-		if (vm->file && vm->logging && !vm->nr_trackers)
+		if (vm->file && vm->logging && !vm->sampling && !vm->nr_trackers)
 			kvmx_log_end(vm);
 		mutex_unlock(&vm->lock);
 		kthread_unuse_mm(vm->mm);
@@ -142,6 +148,8 @@ static struct kvmx_vm *vm_alloc(struct file *file)
 	if (err)
 		goto free;
 	vm->file = get_file(file);
+	/* The file holds it as well, but this also keeps kvm.ko, and so kvm_vm_fops, in place. */
+	kvm_get_kvm(kvm);
 	return vm;
 free:
 	kfree(vm);
@@ -157,7 +165,7 @@ static void vm_free(struct kref *ref)
 	mutex_unlock(&kvmx_vms_lock);
 	mmu_notifier_unregister(&vm->mn, vm->mm);
 	if (vm->file)
-		fput(vm->file);
+		drop_kvm(vm->kvm, vm->file);
 	kvmx_slots_free(vm->slots);
 	kvfree(vm->words);
 	kfree(vm);

@@ -356,7 +356,8 @@ struct kvmx_vm_stats {
  *
  * While a tracker is open the VMM must not use KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG,
  * KVM_RESET_DIRTY_RINGS or KVM_MEM_LOG_DIRTY_PAGES itself, and it must serialize its changes of
- * memslots against TRACKER_CREATE, HARVEST and closing a tracker.
+ * memslots against what changes a memslot's logging: TRACKER_CREATE, HARVEST, VM_SAMPLE and closing
+ * the last tracker. It is best not to have another process close that one.
  *
  * Errors: EXDEV; EBUSY if the VMM itself logs a memslot, or a VM_SAMPLE is under way; EMFILE;
  * EUSERS if there are KVMX_MAX_TRACKERS.
