@@ -5,8 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <kselftest_harness.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "lib/fdpass.h"
 #include "lib/pass.h"
 
 #define CYCLES 20
@@ -18,7 +22,6 @@ FIXTURE(module) {
 
 FIXTURE_SETUP(module)
 {
-	/* devtmpfs makes the node a moment later. */
 	ASSERT_LE(0, module_refs());
 	ASSERT_TRUE(module_refs_become(0));
 	ASSERT_EQ(0, vm_create(&self->vm, 0));
@@ -112,21 +115,24 @@ TEST_F(module, busy_with_a_tracker)
 /* The handle of a VM that is dead. */
 TEST_F(module, busy_with_a_dead_vm)
 {
-	int handle, status;
+	int sock[2], handle, status;
+	static struct vm vm;
 	pid_t child;
 
-	/* A child that makes the VM cannot hand out its fd but by a socket; the reverse is easy. */
-	handle = kx_vm(self->vm.fd);
-	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock));
 	child = fork();
 	if (!child) {
-		/* Keeps the handle when the parent has closed its own. */
-		sleep_ms(50);
-		_exit(0);
+		if (vm_create(&vm, 0) || send_fd(sock[1], kx_vm(vm.fd)))
+			_exit(1);
+		pause();
 	}
-	close(handle);
-	EXPECT_TRUE(unload_refused());
+	handle = recv_fd(sock[0]);
+	ASSERT_LE(0, handle);
+	ASSERT_EQ(0, kill(child, SIGKILL));
 	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(poll_for(handle, POLLHUP, 5000));
+	EXPECT_TRUE(unload_refused());
+	close(handle);
 	EXPECT_TRUE(unload_soon());
 }
 

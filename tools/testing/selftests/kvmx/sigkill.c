@@ -17,29 +17,29 @@
 #define KILLS 60
 #define MAX_LIFE_MS 60
 
-FIXTURE(kill) {
+FIXTURE(sigkill) {
 	int refs;
 };
 
-FIXTURE_VARIANT(kill) {
+FIXTURE_VARIANT(sigkill) {
 	uint32_t ring_bytes;
 };
 
-FIXTURE_VARIANT_ADD(kill, bitmap) {
+FIXTURE_VARIANT_ADD(sigkill, bitmap) {
 	.ring_bytes = 0,
 };
 
-FIXTURE_VARIANT_ADD(kill, ring) {
+FIXTURE_VARIANT_ADD(sigkill, ring) {
 	.ring_bytes = VM_RING_BYTES,
 };
 
-FIXTURE_SETUP(kill)
+FIXTURE_SETUP(sigkill)
 {
 	self->refs = module_refs();
 	ASSERT_EQ(0, self->refs);
 }
 
-FIXTURE_TEARDOWN(kill)
+FIXTURE_TEARDOWN(sigkill)
 {
 	EXPECT_TRUE(module_refs_become(self->refs))
 		TH_LOG("module has %d users", module_refs());
@@ -205,7 +205,7 @@ static void vmm_main(int sock, uint32_t ring_bytes, uint32_t seed)
 }
 
 /* Nobody else holds anything. */
-TEST_F_TIMEOUT(kill, random_moment, 90)
+TEST_F_TIMEOUT(sigkill, random_moment, 90)
 {
 	uint32_t seed = 2023, i;
 	int status;
@@ -226,7 +226,7 @@ TEST_F_TIMEOUT(kill, random_moment, 90)
 }
 
 /* Another process holds a handle and a tracker, and keeps using them meanwhile. */
-TEST_F_TIMEOUT(kill, with_others_watching, 60)
+TEST_F_TIMEOUT(sigkill, with_others_watching, 60)
 {
 	struct kvmx_tracker_stats tracker_stats;
 	struct kvmx_vm_stats stats, later;
