@@ -324,24 +324,24 @@ report()
 	field "$WORK/$SRC.report" "$1"
 }
 
-# In milliseconds; "null" is a time without end.
+# A time in milliseconds; null is one without end.
 report_ms()
 {
 	local ns
 
 	ns=$(report "$1")
 	case $ns in
-	'' | null) echo never ;;
-	*) echo $((ns / 1000000)) ;;
+	'' | null) echo "never" ;;
+	*) echo "$((ns / 1000000)) ms" ;;
 	esac
 }
 
 describe_move()
 {
-	diag "verdict: $(report first_verdict) after $(report_ms first_verdict_ns) ms," \
+	diag "verdict: $(report first_verdict) after $(report_ms first_verdict_ns)," \
 		"then $(report verdict); $(($(report bytes) / 1048576)) MiB in" \
-		"$(report_ms total_ns) ms; pause $(report_ms pause_ns) ms," \
-		"predicted $(report_ms predicted_ns) ms, $(report aborts) taken back"
+		"$(report_ms total_ns); pause $(report_ms pause_ns)," \
+		"predicted $(report_ms predicted_ns), $(report aborts) taken back"
 }
 
 # An emulated host is held up by others now and then, for longer than any pause: once more, and
