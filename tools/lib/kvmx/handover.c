@@ -149,7 +149,8 @@ static int finish_file(struct sender *s)
 
 static int take_back(struct sender *s)
 {
-	uint64_t local = s->report->state_ns;
+	uint64_t bandwidth = max_u64(measure_bandwidth(s), 1);
+	uint64_t local = s->report->state_ns + s->report->state_bytes * NSEC_PER_SEC / bandwidth;
 	int ret = sender_resume(s);
 
 	if (ret)

@@ -158,6 +158,32 @@ double heat_hazard(const struct heat *h, unsigned int class)
 	return (events + belief[class] * BELIEF_WEIGHT) / (h->exposure[class] + BELIEF_WEIGHT);
 }
 
+/* The class of a page that is a quantum older. */
+static unsigned int older(unsigned int class)
+{
+	switch (class) {
+	case 0:
+	case 1:
+	case HEAT_HOT:
+		return class + 1;
+	case HEAT_HOT_1:
+		return 2;
+	default:
+		return class;
+	}
+}
+
+static double within_quantum(const struct heat *h, unsigned int class)
+{
+	return fmin(1, heat_hazard(h, class) * h->quantum_ns / NSEC_PER_SEC);
+}
+
+double heat_risk(const struct heat *h, unsigned int class)
+{
+	/* A page that is written every other quantum is safe now, and lost the next moment. */
+	return 1 - (1 - within_quantum(h, class)) * (1 - within_quantum(h, older(class)));
+}
+
 double heat_fresh_rate(const struct heat *h)
 {
 	return h->past_time ? (h->past_fresh + h->fresh) / h->past_time : 0;

@@ -68,6 +68,8 @@ uint64_t heat_advance(struct heat *h, uint64_t now);
 unsigned int heat_age(const struct heat *h, unsigned int stamp);
 /* Probability per second that a page of a class is written. */
 double heat_hazard(const struct heat *h, unsigned int class);
+/* Probability that a page of a class is written within the next two quanta. */
+double heat_risk(const struct heat *h, unsigned int class);
 /* Pages per second that have to be sent again. */
 double heat_fresh_rate(const struct heat *h);
 /* Different pages written per second, taken over one quantum. */

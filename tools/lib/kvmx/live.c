@@ -151,8 +151,7 @@ static void make_plan(struct live *l)
 	 */
 	bool all = s->content && s->dirty_changed < .5;
 
-	plan_make(&l->plan, &s->pages.heat, max_u64(slice, BATCH_PAGES),
-		  2 * s->policy->slice_ns, all);
+	plan_make(&l->plan, &s->pages.heat, max_u64(slice, BATCH_PAGES), all);
 	l->step = 0;
 	l->wrapped = false;
 }

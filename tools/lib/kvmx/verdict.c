@@ -10,24 +10,23 @@
 /* A gain below this share of the allowed pause is none. */
 #define GAIN_SHARE	32
 
-void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages,
-	       uint64_t settle_ns, bool all)
+void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages, bool all)
 {
-	double hazard[HEAT_CLASSES], settle = (double)settle_ns / NSEC_PER_SEC;
+	double risk[HEAT_CLASSES];
 	unsigned int order[HEAT_CLASSES], i, j;
 	uint64_t pages = 0, n;
 
 	memset(plan, 0, sizeof(*plan));
 	for (i = 0; i < HEAT_CLASSES; i++) {
-		hazard[i] = heat_hazard(heat, i);
-		for (j = i; j && hazard[order[j - 1]] > hazard[i]; j--)
+		risk[i] = heat_risk(heat, i);
+		for (j = i; j && risk[order[j - 1]] > risk[i]; j--)
 			order[j] = order[j - 1];
 		order[j] = i;
 	}
 	for (i = 0; i < HEAT_CLASSES; i++) {
 		uint32_t class = order[i];
 
-		if (!all && hazard[class] * settle > FUTILE)
+		if (!all && risk[class] > FUTILE)
 			break;
 		plan->eligible |= 1U << class;
 		n = heat_pending(heat, class);

@@ -14,11 +14,10 @@ struct plan {
 
 /*
  * Send what will stay quiet longest; leave to the pause what is written again before that.
- * @slice_pages: what the link carries in a slice, within which order does not matter; @settle_ns:
- * how long a page has to stay quiet for it to be worth while; @all: send the hot set, too.
+ * @slice_pages: what the link carries in a slice, within which order does not matter; @all: send
+ * the hot set, too.
  */
-void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages,
-	       uint64_t settle_ns, bool all);
+void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages, bool all);
 /* Pages to be sent in the eligible classes, and the mean probability per second of a write. */
 uint64_t plan_eligible(const struct plan *plan, const struct heat *heat, double *hazard);
 

@@ -79,6 +79,7 @@ void fake_init(struct fake_guest *g, uint64_t pages, uint64_t filled)
 	g->pages = pages;
 	g->seed = 88172645463325252ULL;
 	g->permille = 1000;
+	g->state_len = 16 * 1024;
 	g->cancel_phase = -1;
 	g->mem = shared(pages * PAGE_BYTES);
 	g->dirty = shared(pages / 8 + 8);
@@ -183,11 +184,11 @@ static int fake_resume(void *opaque)
 	return 0;
 }
 
-void fake_state(uint8_t *buf)
+void fake_state(uint8_t *buf, size_t len)
 {
-	uint32_t i;
+	size_t i;
 
-	for (i = 0; i < FAKE_STATE; i++)
+	for (i = 0; i < len; i++)
 		buf[i] = i * 7 + (i >> 8);
 }
 
@@ -200,9 +201,9 @@ static int fake_save(void *opaque, void **data, size_t *len)
 	/* Device models do write to guest memory when they are told to stop. */
 	if (!g->no_save_write)
 		write_page(g, 3, false);
-	*data = malloc(FAKE_STATE);
-	*len = FAKE_STATE;
-	fake_state(*data);
+	*data = malloc(g->state_len);
+	*len = g->state_len;
+	fake_state(*data, *len);
 	return 0;
 }
 
@@ -383,8 +384,8 @@ static int dest_load(void *opaque, const void *data, size_t len)
 	static uint8_t want[FAKE_STATE];
 	struct fake_dest *d = opaque;
 
-	fake_state(want);
-	d->state_good = len == FAKE_STATE && !memcmp(want, data, len);
+	fake_state(want, sizeof(want));
+	d->state_good = len && len <= sizeof(want) && !memcmp(want, data, len);
 	return d->fail_load;
 }
 

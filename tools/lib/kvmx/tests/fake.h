@@ -63,6 +63,7 @@ struct fake_guest {
 	int fail_start;
 	bool no_save_write;	/* save_state() leaves guest memory alone */
 	int cancel_phase;	/* -1: none */
+	size_t state_len;	/* of the device state */
 	uint64_t burst;		/* pages written between the decision to pause and the pause */
 	struct kvmx_migrate_progress progress;
 	uint32_t first_told;	/* the verdict of the first progress that had one */
@@ -79,7 +80,7 @@ extern const struct kvmx_migrate_source_ops fake_ops;
 extern const struct dirty_ops fake_dirty_ops;
 
 #define FAKE_STATE	(300 * 1024 + 17)
-void fake_state(uint8_t *buf);
+void fake_state(uint8_t *buf, size_t len);
 
 /* The destination. */
 struct fake_dest {

@@ -47,6 +47,8 @@ FIXTURE_SETUP(guest)
 	fake_init(&self->g, GUEST_PAGES, FILLED);
 	self->g.load[0] = (struct fake_load){ .pattern = FAKE_UNIFORM, .first = 20,
 					      .pages = 100, .rate = 400 };
+	/* More than fits into one chunk. */
+	self->g.state_len = FAKE_STATE;
 	kvmx_migrate_policy_init(&self->policy);
 	self->policy.mode = variant->mode;
 	self->policy.flags = variant->content ? 0 : KVMX_POLICY_NO_CONTENT;

@@ -414,7 +414,7 @@ TEST(hot_pages_wait)
 	pages_want_all(&m.p);
 	for (i = 0; i < 60; i++)
 		model_step(&m, 300, 20, 4000, 0);
-	plan_make(&plan, &m.p.heat, 400, 2 * MODEL_QUANTUM, false);
+	plan_make(&plan, &m.p.heat, 400, false);
 	EXPECT_FALSE(plan.eligible >> HEAT_HOT & 1);
 	EXPECT_TRUE(plan.eligible >> HEAT_COLD & 1);
 	EXPECT_TRUE(plan.eligible >> HEAT_WARM & 1);
@@ -425,8 +425,24 @@ TEST(hot_pages_wait)
 	EXPECT_GT(1, hazard);
 	/* The largest class is not in a step with those before it. */
 	EXPECT_LE(2, plan.nr_steps);
-	plan_make(&plan, &m.p.heat, 400, 2 * MODEL_QUANTUM, true);
+	plan_make(&plan, &m.p.heat, 400, true);
 	EXPECT_EQ(MODEL_PAGES, plan_eligible(&plan, &m.p.heat, &hazard));
+	pages_free(&m.p);
+}
+
+TEST(pages_written_every_other_quantum_are_hot)
+{
+	struct plan plan;
+	struct model m;
+	int i;
+
+	model_init(&m);
+	for (i = 0; i < 60; i++) {
+		model_step(&m, i % 2 ? 300 : 0, 0, 1, 0);
+		plan_make(&plan, &m.p.heat, 400, false);
+		if (i > 10)
+			EXPECT_FALSE(plan.eligible & (1U << HEAT_HOT | 1U << HEAT_HOT_1));
+	}
 	pages_free(&m.p);
 }
 
