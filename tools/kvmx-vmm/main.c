@@ -140,7 +140,7 @@ static bool wants_input(struct loop *loop)
 }
 
 /* Neither a pause of the vCPUs nor room in the serial port's buffer can be polled for. */
-#define POLL_INTERVAL_MS	20
+#define POLL_INTERVAL_MS	50
 
 static void loop_run(struct loop *loop)
 {

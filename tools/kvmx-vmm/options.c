@@ -40,7 +40,7 @@ static const char help[] =
 "                         memory-hash, memory-dump FILE, quit\n"
 "  --ask SOCKET COMMAND   send a command, print the answer; status 0 if it is \"ok\"\n"
 "Migration:\n"
-"  --incoming unix:PATH   wait there for a guest instead of booting one\n"
+"  --incoming unix:PATH   wait there for a guest instead of booting one (or fd:N, a socket)\n"
 "  --load FILE            take the guest out of a file made by --save\n"
 "  --migrate-to unix:PATH where to send the guest on SIGUSR1 or after --migrate-after\n"
 "  --save FILE            the same, into a file, while the guest is paused\n"

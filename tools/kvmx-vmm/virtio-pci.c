@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
+/*
+ * A modern device with INTx, without MSI-X, and without the window in config space through which
+ * firmware may reach a BAR: Linux needs neither.
+ */
 #include <errno.h>
 #include <string.h>
 

@@ -126,8 +126,11 @@ static int init_kvmx(struct vm *vm)
 {
 	int sys = kvmx_open();
 
-	if (sys < 0)
+	if (sys < 0) {
+		if (sys != -ENOENT)
+			say("/dev/kvmx: %s: this guest cannot migrate live", strerror(-sys));
 		return 0;
+	}
 	vm->kvmx_fd = kvmx_vm_open(sys, vm->fd, vm->opt->uuid, vm->opt->name);
 	close(sys);
 	if (vm->kvmx_fd < 0)
