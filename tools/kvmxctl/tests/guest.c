@@ -12,6 +12,7 @@
  *   log on|off			KVM's dirty logging
  *   bitmap			KVM's dirty log: how many pages, how many of the last burst's are
  *				missing, how many are there that are not of the last burst
+ *   present			how many pages of its memory are there
  *   open LABEL			makes itself known to kvmx
  *   tracker			creates a tracker, all clean
  *   harvest			how many pages a harvest takes
@@ -33,6 +34,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -191,6 +193,19 @@ static void cmd_bitmap(void)
 	free(bitmap);
 }
 
+static void cmd_present(void)
+{
+	uint8_t *vec = calloc(guest.vm.nr_pages, 1);
+	uint32_t i, nr = 0;
+
+	if (mincore(guest.vm.memory, guest.vm.nr_pages * 4096ULL, vec))
+		err(1, "mincore");
+	for (i = 0; i < guest.vm.nr_pages; i++)
+		nr += vec[i] & 1;
+	printf("%u\n", nr);
+	free(vec);
+}
+
 static void cmd_open(const char *label)
 {
 	uint8_t uuid[KVMX_UUID_LEN];
@@ -276,6 +291,8 @@ static void do_line(char *line)
 		puts("ok");
 	} else if (!strcmp(line, "bitmap")) {
 		cmd_bitmap();
+	} else if (!strcmp(line, "present")) {
+		cmd_present();
 	} else if (!strcmp(line, "open")) {
 		cmd_open(args);
 	} else if (!strcmp(line, "tracker")) {
