@@ -80,6 +80,20 @@ static bool next_event(struct kvmx_handle *h, struct kvmx_event *ev)
 	return any;
 }
 
+/* Puts an event back that could not be delivered, unless newer ones have taken its place. */
+static void unread_event(struct kvmx_handle *h, const struct kvmx_event *ev)
+{
+	spin_lock(&h->vm->ev_lock);
+	if (h->nr < KVMX_HANDLE_EVENTS) {
+		h->first = (h->first + KVMX_HANDLE_EVENTS - 1) % KVMX_HANDLE_EVENTS;
+		h->event[h->first] = *ev;
+		h->nr++;
+	} else {
+		h->lost++;
+	}
+	spin_unlock(&h->vm->ev_lock);
+}
+
 /**
  * kvmx_handle_read() - read(2) of a VM fd
  * @file: the VM fd
@@ -101,8 +115,10 @@ ssize_t kvmx_handle_read(struct file *file, char __user *buf, size_t len, loff_t
 	/* Another reader may have been quicker: then wait again. */
 	for (;;) {
 		while (len - done >= sizeof(ev) && next_event(h, &ev)) {
-			if (copy_to_user(buf + done, &ev, sizeof(ev)))
+			if (copy_to_user(buf + done, &ev, sizeof(ev))) {
+				unread_event(h, &ev);
 				return done ?: -EFAULT;
+			}
 			done += sizeof(ev);
 		}
 		if (done || READ_ONCE(h->vm->dead))

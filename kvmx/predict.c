@@ -143,12 +143,12 @@ static u64 first_round(const struct kvmx_curve *c, const struct link *l, u64 bac
 	while (need && need != KVMX_PREDICT_NEVER) {
 		/* beyond the curve nothing gets dirty any more */
 		step = i < c->nr_fine ? (c->fine[i].time_ns - t) / s : need;
-		next_d = kvmx_curve_pages(c, t + step);
+		next_d = kvmx_curve_pages(c, kvmx_add(t, step));
 		clean = c->total_pages - d - (next_d - d) / 2;
 		gain = kvmx_muldiv(step, c->total_pages, clean);
 		if (gain >= need) {
 			step = kvmx_muldiv_up(need, clean, c->total_pages);
-			next_d = kvmx_curve_pages(c, t + step);
+			next_d = kvmx_curve_pages(c, kvmx_add(t, step));
 			gain = need;
 		}
 		need -= gain;
@@ -156,10 +156,10 @@ static u64 first_round(const struct kvmx_curve *c, const struct link *l, u64 bac
 					       c->total_pages);
 		*done = next <= level;
 		if (*done)
-			return t + fall_time(step, backlog, next, level);
+			return kvmx_add(t, fall_time(step, backlog, next, level));
 		backlog = next;
 		d = next_d;
-		t += step;
+		t = kvmx_add(t, step);
 		if (!--s) {
 			s = STEPS;
 			i++;

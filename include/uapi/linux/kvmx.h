@@ -529,7 +529,8 @@ struct kvmx_tracker_curve {
  *
  * Times and amounts that have no bound are KVMX_PREDICT_NEVER.
  *
- * Errors: ENODATA if there is no curve yet; EINVAL.
+ * Errors: ENODATA if there is no curve yet; EINVAL also if a point has no time or more pages than
+ * @total_pages.
  */
 struct kvmx_predict {
 	__u32 size;
