@@ -7,13 +7,14 @@
  * running the int3 that stands there meanwhile, on both CPUs, for ever. With one VM more than the
  * tests have there is no first and no last one.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-int main(void)
+static int make_vm(void)
 {
 	int kvm, vm;
 
@@ -27,6 +28,29 @@ int main(void)
 		perror("keep: KVM");
 		return 1;
 	}
-	/* In place: what starts next finds it there. */
-	return daemon(0, 0) ? 1 : pause();
+	return 0;
+}
+
+int main(void)
+{
+	int ready[2];
+	char byte;
+
+	/* The VM belongs to the process that makes it: that one must stay. */
+	if (pipe2(ready, O_CLOEXEC))
+		return 1;
+	switch (fork()) {
+	case -1:
+		return 1;
+	case 0:
+		if (make_vm() || write(ready[1], "", 1) != 1)
+			return 1;
+		close(ready[1]);
+		setsid();
+		return pause();
+	default:
+		/* What starts next finds the VM there. */
+		close(ready[1]);
+		return read(ready[0], &byte, 1) == 1 ? 0 : 1;
+	}
 }
