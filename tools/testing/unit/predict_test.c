@@ -169,11 +169,13 @@ TEST(when_to_pause)
 TEST(nothing_remains)
 {
 	struct kvmx_predict_in in = usual;
+	u32 i;
 
 	build_load(&(struct load) { .uniform = 16384, .uniform_rate = 100000 });
 	in.remaining_pages = 0;
 	in.fixed_ns = in.allowed_ns;
-	for (; !in.defer; in.defer = true) {
+	for (i = 0; i < 2; i++) {
+		in.defer = i;
 		ASSERT_EQ(0, predict(&in));
 		EXPECT_EQ(CONVERGES, out.verdict);
 		EXPECT_EQ(0, out.rounds);
@@ -208,9 +210,12 @@ TEST(remainder_fits_the_pause)
 TEST(no_bandwidth)
 {
 	struct kvmx_predict_in in = usual;
+	u32 i;
 
 	in.min_permille = 1;
-	for (in.bandwidth = 0; !in.defer; in.defer = true) {
+	in.bandwidth = 0;
+	for (i = 0; i < 2; i++) {
+		in.defer = i;
 		build_idle(GUEST_PAGES);
 		ASSERT_EQ(0, predict(&in));
 		EXPECT_EQ(OFFLINE, out.verdict);
@@ -245,9 +250,11 @@ TEST(fixed_exceeds_allowed)
 TEST(hot_set_too_large)
 {
 	struct kvmx_predict_in in = usual;
+	u32 i;
 
 	build_load(&(struct load) { .hot = 3072, .uniform = 16384, .uniform_rate = 1024 });
-	for (; !in.defer; in.defer = true) {
+	for (i = 0; i < 2; i++) {
+		in.defer = i;
 		ASSERT_EQ(0, predict(&in));
 		EXPECT_EQ(OFFLINE, out.verdict);
 		EXPECT_EQ(8 * SEC, out.offline_ns);
@@ -325,6 +332,30 @@ TEST(large)
 	in.allowed_ns = 350 * MS;
 	ASSERT_EQ(0, predict(&in));
 	EXPECT_EQ(OFFLINE, out.verdict);
+}
+
+/* 4 PiB at a byte per second: no time is long enough to be told */
+TEST(longer_than_time)
+{
+	static const struct kvmx_point hot[] = { { SEC, 1 << 20 }, { 2 * SEC, 1 << 20 } };
+	struct kvmx_predict_in in = usual;
+	u32 i;
+
+	in.bandwidth = 1;
+	for (i = 0; i < 4; i++) {
+		in.defer = i % 2;
+		build_idle(1ULL << 40);
+		/* not even if any pause is allowed */
+		if (i >= 2) {
+			in.allowed_ns = U64_MAX - 1;
+			ASSERT_EQ(0, kvmx_curve_build(&curve, hot, 2, 1ULL << 40));
+		}
+		ASSERT_EQ(0, predict(&in));
+		EXPECT_EQ(OFFLINE, out.verdict);
+		EXPECT_EQ(NEVER, out.total_ns);
+		EXPECT_EQ(NEVER, out.pause_ns);
+		EXPECT_EQ(NEVER, out.offline_ns);
+	}
 }
 
 struct ref {
@@ -583,17 +614,18 @@ TEST(throttled_guest_is_a_slower_curve)
 	struct kvmx_predict_in in = usual;
 	struct kvmx_predict_out slow;
 	struct kvmx_point pt[11];
-	u32 i;
+	u32 i, k;
 
-	for (; !in.defer; in.defer = true) {
+	for (i = 0; i < 2; i++) {
+		in.defer = i;
 		build_load(&load);
 		in.min_permille = 10;
 		ASSERT_EQ(0, predict(&in));
 		ASSERT_EQ(THROTTLE, out.verdict);
 		slow = out;
 		load_points(&load, pt, ARRAY_SIZE(pt));
-		for (i = 0; i < ARRAY_SIZE(pt); i++)
-			pt[i].time_ns = pt[i].time_ns * 1000 / slow.vcpu_permille;
+		for (k = 0; k < ARRAY_SIZE(pt); k++)
+			pt[k].time_ns = pt[k].time_ns * 1000 / slow.vcpu_permille;
 		ASSERT_EQ(0, kvmx_curve_build(&curve, pt, ARRAY_SIZE(pt), GUEST_PAGES));
 		in.min_permille = 1000;
 		ASSERT_EQ(0, predict(&in));
