@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -112,7 +113,7 @@ static int run_once(struct vm *vm, struct vcpu *vcpu)
 	}
 }
 
-static int run(struct vm *vm, struct kvm_regs *regs)
+static int run_here(struct vm *vm, struct kvm_regs *regs)
 {
 	struct vcpu *vcpu = &vm->vcpu[0];
 	int ret;
@@ -120,14 +121,41 @@ static int run(struct vm *vm, struct kvm_regs *regs)
 	regs->rflags = 2;
 	if (ioctl(vcpu->fd, KVM_SET_REGS, regs))
 		return -errno;
-	pin_cpu(VCPU_CPU);
 	do {
 		ret = run_once(vm, vcpu);
 	} while (!ret);
-	pin_cpu(0);
 	if (ret != 1)
 		return ret;
 	return ioctl(vcpu->fd, KVM_GET_REGS, regs) ? -errno : 0;
+}
+
+struct job {
+	struct vm *vm;
+	struct kvm_regs *regs;
+	int ret;
+};
+
+static void *run_thread(void *data)
+{
+	struct job *job = data;
+
+	pin_cpu(VCPU_CPU);
+	job->ret = run_here(job->vm, job->regs);
+	return NULL;
+}
+
+/* As in a real VMM, who harvests is another thread than who runs the vCPU, on another CPU. */
+static int run(struct vm *vm, struct kvm_regs *regs)
+{
+	struct job job = { .vm = vm, .regs = regs };
+	pthread_t thread;
+	int ret;
+
+	ret = pthread_create(&thread, NULL, run_thread, &job);
+	if (ret)
+		return -ret;
+	pthread_join(thread, NULL);
+	return job.ret;
 }
 
 int far_touch(struct vm *vm, uint64_t gpa, uint32_t count, uint64_t stride)

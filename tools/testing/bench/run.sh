@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Measures, prints one table and leaves its figures in build/bench: run.sh KERNEL [PART]...
+
+set -euo pipefail
+. "$(dirname "$0")/../vm/lib.sh"
+
+OUT=$BUILD/bench
+KERNEL=
+FAILED=0
+
+usage()
+{
+	cat <<-EOF
+		usage: run.sh KERNEL [PART]...
+
+		  harvest   what was written, beside KVM's own ways to find out
+		  growth    harvests of ever larger guests
+		  sampling  the dirty curve by sampling, and what that costs the guest
+		  memory    memory of trackers, and what an idle module does
+
+		Without PART: all. Exits with 1 if a figure is not what it must be.
+	EOF
+	exit "$1"
+}
+
+# in_vm PART MB SECONDS RUN_ARGUMENT...: a machine of its own for each part.
+in_vm()
+{
+	local part=$1 mb=$2 seconds=$3
+
+	shift 3
+	say "$part on $KERNEL"
+	rm -f "$OUT/$part-$KERNEL.json"
+	"$VM_DIR/run" -k "$KERNEL" -n "bench-$part" -m "$mb" -t "$seconds" "$@" || {
+		say "$part failed"
+		FAILED=1
+	}
+	cp "$BUILD/vm/$KERNEL/bench-$part/out/$part.json" "$OUT/$part-$KERNEL.json" || FAILED=1
+}
+
+# rig PART MB SECONDS: the program of that name.
+rig()
+{
+	in_vm "$1" "$2" "$3" -f "$BUILD/user/bench/$1" -- "$1"
+}
+
+run_part()
+{
+	case $1 in
+	harvest) rig harvest 3072 600 ;;
+	growth) rig growth 4096 600 ;;
+	sampling) rig sampling 2048 600 ;;
+	memory) rig memory 2048 300 ;;
+	*) usage 2 >&2 ;;
+	esac
+}
+
+main()
+{
+	local part tables=()
+
+	[ $# -gt 0 ] || usage 2 >&2
+	KERNEL=$1
+	shift
+	kernel_known "$KERNEL" || die "no kernel '$KERNEL' in kernels.list"
+	[ $# -gt 0 ] || set -- harvest growth sampling memory
+	mkdir -p "$OUT"
+	for part; do
+		run_part "$part"
+		tables+=("$OUT/$part-$KERNEL.json")
+	done
+	"$BUILD/user/bench/table" "${tables[@]}" || FAILED=1
+	return "$FAILED"
+}
+
+main "$@"
