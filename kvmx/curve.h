@@ -18,7 +18,6 @@
  * struct kvmx_curve - a dirty curve, concave and never falling, through the origin
  * @nr: measured points that are corners of the curve
  * @nr_fine: points in @fine
- * @first: 0
  * @total_pages: pages of the VM; the curve never exceeds it
  * @pt: the measured points, shortest time first
  * @fine: these, those between and those beyond; the curve is straight from one to the next
@@ -28,7 +27,6 @@
 struct kvmx_curve {
 	u32 nr;
 	u32 nr_fine;
-	u32 first;
 	u64 total_pages;
 	struct kvmx_point pt[KVMX_MAX_POINTS];
 	struct kvmx_point fine[2 * KVMX_CURVE_BASE];

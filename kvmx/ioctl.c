@@ -578,7 +578,7 @@ static long tracker_curve(struct file *file, struct kvmx_call *call)
 		goto free;
 	a->nr_points = min(a->nr_points, curve->nr);
 	err = -EFAULT;
-	if (!copy_to_user(u64_to_user_ptr(a->points), curve->pt + curve->first,
+	if (!copy_to_user(u64_to_user_ptr(a->points), curve->pt,
 			  a->nr_points * sizeof(struct kvmx_point)))
 		err = kvmx_call_put(call);
 free:

@@ -519,10 +519,10 @@ struct kvmx_tracker_curve {
  * @total_pages: pages of the VM; 0: as the kernel knows it (not on the system fd)
  * @remaining_pages: pages still to be sent before the first round, at most @total_pages; ~0: all
  * @verdict: out: KVMX_VERDICT_*
- * @rounds: out: rounds until the pause; of the throttled guest for THROTTLE
+ * @rounds: out: rounds until the pause; of the throttled guest for THROTTLE, 0 for OFFLINE
  * @bytes: out: bytes on the wire, the pause included
  * @total_ns: out: time to the end of the pause
- * @pause_ns: out: length of the pause, @fixed_ns included
+ * @pause_ns: out: length of the pause, @fixed_ns included; for OFFLINE, the shortest that can be had
  * @offline_ns: out: length of the pause if all that remains is sent while the guest is paused
  * @vcpu_permille: out: 1000, or the speed at which the vCPUs must run for THROTTLE
  * @__reserved: must be 0
