@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The documents: reStructuredText without a warning, whose includes of our sources
+# resolve; no file is named that does not exist; every ioctl is described; the
+# README's program compiles.
+
+. "$(dirname "$0")/lib.sh"
+
+log=$LINT/docs.log
+html=$LINT/html
+mapfile -t docs < <(tree_files -path './Documentation/*.rst')
+need_files ${#docs[@]}
+rm -rf "$html"
+mkdir -p "$html"
+
+# A missing file, or a marker that is not in it, is an error of the include directive.
+markup()
+{
+	local f
+
+	for f in README "${docs[@]}"; do
+		rst2html --strict --report=1 "$f" "$html/$(basename "$f" .rst).html" 2>&1 ||
+			echo "$f: not accepted"
+	done
+}
+
+# Names between double back quotes that look like files of ours.
+names()
+{
+	local f name
+
+	for f in README "${docs[@]}"; do
+		# shellcheck disable=SC2016 # back quotes are meant
+		grep -oE '``(kvmx|ksm|vfio|include|tools|Documentation)/[^` *]*``' "$f" |
+			tr -d '`' | sort -u | while read -r name; do
+			[ -e "$name" ] || echo "$f: there is no $name"
+		done
+		grep -oE '\b[a-z-]+\.rst\b' "$f" | sort -u | while read -r name; do
+			[ -e "Documentation/$name" ] || echo "$f: there is no $name"
+		done
+	done
+}
+
+ioctls()
+{
+	local name
+
+	sed -nE 's/^#define (KVMX_[A-Z_]+)[[:space:]]+_IO\(.*/\1/p' include/uapi/linux/kvmx.h |
+		while read -r name; do
+			grep -qxE "$name" Documentation/kvmx.rst ||
+				echo "Documentation/kvmx.rst: no section $name"
+		done
+}
+
+# The literal block that begins with an #include, without its indentation.
+program()
+{
+	awk '/^\t#include/ { on = 1 } on && /^[^\t]/ { exit } on { sub(/^\t/, ""); print }' README \
+		> "$LINT/readme.c"
+	[ -s "$LINT/readme.c" ] || echo "README: there is no program"
+	gcc -std=gnu11 -O2 -Wall -Wextra -Werror -Iinclude/uapi -o "$LINT/readme" \
+		"$LINT/readme.c" 2>&1
+}
+
+columns()
+{
+	local f
+
+	for f in README "${docs[@]}"; do
+		expand "$f" | awk -v f="$f" 'length > 100 { print f ":" FNR ": over 100 columns" }'
+	done
+}
+
+{
+	markup
+	names
+	ioctls
+	program
+	columns
+} > "$log"
+finding_free "$log"
