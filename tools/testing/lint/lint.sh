@@ -10,7 +10,7 @@ LINT_DIR=$TOP/tools/testing/lint
 # sparse 0.6.4 does not understand 7.3's headers.
 CHECKERS=('module 6.1 gcc' 'module 6.12 gcc' 'module 7.3 gcc'
 	'module 6.1 sparse' 'module 6.12 sparse'
-	checkpatch kernel-doc shell spelling house)
+	checkpatch kernel-doc docs shell spelling house)
 
 main()
 {
