@@ -19,6 +19,7 @@
 
 FIXTURE(sigkill) {
 	int refs;
+	int kvm_refs;
 };
 
 FIXTURE_VARIANT(sigkill) {
@@ -37,12 +38,16 @@ FIXTURE_SETUP(sigkill)
 {
 	self->refs = module_refs();
 	ASSERT_EQ(0, self->refs);
+	self->kvm_refs = kvm_refs();
+	ASSERT_LE(0, self->kvm_refs);
 }
 
 FIXTURE_TEARDOWN(sigkill)
 {
 	EXPECT_TRUE(module_refs_become(self->refs))
 		TH_LOG("module has %d users", module_refs());
+	EXPECT_TRUE(kvm_refs_become(self->kvm_refs))
+		TH_LOG("KVM has %d users", kvm_refs());
 }
 
 /* Shared by all threads of a VMM; fds change under the others' hands, on purpose. */

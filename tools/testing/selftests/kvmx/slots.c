@@ -432,6 +432,25 @@ TEST_F(slots, created_anew)
 	}
 }
 
+/*
+ * A flash ROM: while it is written to there is no memslot, so that MARK has nothing to mark. When
+ * it is back, where and as it was, it must be new.
+ */
+TEST_F(slots, readonly_created_anew)
+{
+	int i;
+
+	ASSERT_EQ(0, vm_add_slot(&self->vm, 2, NEW_GFN, 100, MEM_ANON, KVM_MEM_READONLY));
+	START();
+	for (i = 0; i < 40; i++) {
+		ASSERT_EQ(0, vm_remove_slot(&self->vm, 2));
+		ASSERT_EQ(0, vm_restore_slot(&self->vm, 2));
+		PASS();
+		ASSERT_EQ(100, pass_count(&self->pass, NEW_GFN, 100))
+			TH_LOG("round %d", i);
+	}
+}
+
 TEST_F(slots, resized)
 {
 	ASSERT_EQ(0, vm_add_slot(&self->vm, 2, NEW_GFN, 100, MEM_ANON, 0));

@@ -17,6 +17,7 @@
 FIXTURE(vm) {
 	struct vm vm;
 	int refs;
+	int kvm_refs;
 	int handle;
 };
 
@@ -36,6 +37,8 @@ FIXTURE_SETUP(vm)
 {
 	self->refs = module_refs();
 	ASSERT_EQ(0, self->refs);
+	self->kvm_refs = kvm_refs();
+	ASSERT_LE(0, self->kvm_refs);
 	ASSERT_EQ(0, vm_create(&self->vm, variant->ring_bytes));
 	ASSERT_EQ(0, vm_add_slot(&self->vm, 1, VM_DATA_GFN, DATA_PAGES, MEM_ANON, 0));
 	self->handle = kx_vm(self->vm.fd);
@@ -47,6 +50,7 @@ FIXTURE_TEARDOWN(vm)
 	close(self->handle);
 	vm_destroy(&self->vm);
 	EXPECT_TRUE(module_refs_become(self->refs));
+	EXPECT_TRUE(kvm_refs_become(self->kvm_refs));
 }
 
 TEST_F(vm, handles_share_one_object)
@@ -311,6 +315,7 @@ static void vmm_end(struct vmm *vmm, enum vmm_end how)
 FIXTURE(death) {
 	struct vmm vmm;
 	int refs;
+	int kvm_refs;
 	int sys;
 	int handle;
 };
@@ -341,6 +346,8 @@ FIXTURE_SETUP(death)
 {
 	self->refs = module_refs();
 	ASSERT_EQ(0, self->refs);
+	self->kvm_refs = kvm_refs();
+	ASSERT_LE(0, self->kvm_refs);
 	ASSERT_EQ(0, vmm_start(&self->vmm, variant->ring_bytes));
 	self->sys = kx_system();
 	ASSERT_LE(0, self->sys);
@@ -361,6 +368,7 @@ FIXTURE_TEARDOWN(death)
 	waitpid(self->vmm.pid, &status, 0);
 	EXPECT_TRUE(module_refs_become(self->refs))
 		TH_LOG("module has %d users", module_refs());
+	EXPECT_TRUE(kvm_refs_become(self->kvm_refs));
 }
 
 TEST_F(death, of_the_vmm)
@@ -434,6 +442,16 @@ TEST_F(death, frees_memory)
 		sleep_ms(10);
 	}
 	EXPECT_GT(4 * PAGE_SIZE, stats.bytes);
+}
+
+/* A handle of a dead VM does not keep KVM's VM: that may be gigabytes of page tables. */
+TEST_F(death, frees_the_vm)
+{
+	close(self->vmm.kvm_fd);
+	EXPECT_LT(self->kvm_refs, kvm_refs());
+	vmm_end(&self->vmm, variant->how);
+	ASSERT_TRUE(poll_for(self->handle, POLLHUP, 5000));
+	EXPECT_TRUE(kvm_refs_become(self->kvm_refs));
 }
 
 /* Nobody but the VMM itself holds anything: its end is the end of it all. */

@@ -102,12 +102,14 @@ ssize_t read_maps(char *buf, size_t size)
 	return used;
 }
 
-int module_refs(void)
+static int refs_of(const char *module)
 {
+	char path[64];
 	int refs = -1;
 	FILE *file;
 
-	file = fopen("/sys/module/kvmx/refcnt", "r");
+	snprintf(path, sizeof(path), "/sys/module/%s/refcnt", module);
+	file = fopen(path, "r");
 	if (!file)
 		return -1;
 	if (fscanf(file, "%d", &refs) != 1)
@@ -116,16 +118,38 @@ int module_refs(void)
 	return refs;
 }
 
-bool module_refs_become(int want)
+static bool refs_become(int (*refs)(void), int want)
 {
 	uint64_t end = now_ns() + 5000000000ULL;
 
-	while (module_refs() != want) {
+	while (refs() != want) {
 		if (now_ns() > end)
 			return false;
 		sleep_ms(5);
 	}
 	return true;
+}
+
+int module_refs(void)
+{
+	return refs_of("kvmx");
+}
+
+bool module_refs_become(int want)
+{
+	return refs_become(module_refs, want);
+}
+
+int kvm_refs(void)
+{
+	int refs = refs_of("kvm_amd");
+
+	return refs < 0 ? refs_of("kvm_intel") : refs;
+}
+
+bool kvm_refs_become(int want)
+{
+	return refs_become(kvm_refs, want);
 }
 
 int module_load(void)

@@ -39,6 +39,9 @@ ssize_t read_maps(char *buf, size_t size);
 int module_refs(void);
 /* References go by work items and RCU: wait up to five seconds. */
 bool module_refs_become(int want);
+/* References to KVM's vendor module: each VM has one, so that a VM nobody frees shows. */
+int kvm_refs(void);
+bool kvm_refs_become(int want);
 int module_load(void);
 int module_unload(void);
 
