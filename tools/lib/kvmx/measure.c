@@ -69,8 +69,7 @@ void measure_pending(struct sender *s, uint32_t samples)
 	for (i = 0; i < n; i++) {
 		uint32_t cost;
 
-		tx_page_copy(s, idx[i], s->page);
-		cost = tx_page_cost(s, page_mask(s->page));
+		cost = tx_page_cost(s, tx_page_copy(s, idx[i], s->page));
 		if (s->content && pages_sent(&s->pages, idx[i]) &&
 		    pages_same(&s->pages, idx[i], pages_hash(s->page)))
 			continue;
@@ -117,10 +116,9 @@ void measure_probes(struct sender *s)
 		if (!p->used || p->quantum == s->pages.heat.now ||
 		    (pages_stamp(&s->pages, p->idx) & 0xff) != stamp)
 			continue;
-		tx_page_copy(s, p->idx, s->page);
+		cost = tx_page_cost(s, tx_page_copy(s, p->idx, s->page)) + STREAM_RUN / 2;
 		now = pages_hash(s->page);
 		changed = now.low != p->hash.low || now.high != p->hash.high;
-		cost = tx_page_cost(s, page_mask(s->page)) + STREAM_RUN / 2;
 		s->dirty_changed += ((changed ? 1 : 0) - s->dirty_changed) / 64;
 		s->dirty_cost += (cost - s->dirty_cost) / 64;
 		p->used = false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1
 #include <errno.h>
 #include <sys/mman.h>
-#include <xxhash.h>
 
+#include "hash.h"
 #include "pages.h"
 
 #define ALL_CLASSES	(~0U)
@@ -33,6 +33,7 @@ static uint64_t nr_blocks(const struct pages *p)
 int pages_init(struct pages *p, uint64_t total, bool with_table, uint64_t quantum_ns)
 {
 	memset(p, 0, sizeof(*p));
+	hash_choose();
 	p->total = total;
 	heat_init(&p->heat, total, quantum_ns, now_ns());
 	p->pending = map(p, bitmap_bytes(total));
@@ -236,9 +237,10 @@ uint32_t pages_spread(const struct pages *p, uint32_t n, uint64_t *idx)
 
 struct page_entry pages_hash(const void *page)
 {
-	XXH128_hash_t hash = XXH3_128bits(page, PAGE_BYTES);
-	struct page_entry e = { .low = hash.low64, .high = hash.high64 & PAGES_HASH };
+	struct page_entry e;
 
+	hash_page(page, &e.low, &e.high);
+	e.high &= PAGES_HASH;
 	/* All 0 means "nothing was sent". */
 	if (!e.low && !e.high)
 		e.low = 1;

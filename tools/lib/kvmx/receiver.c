@@ -123,7 +123,7 @@ static int64_t get_page(struct receiver *r, uint16_t kind, uint64_t idx, void *p
 	case PAGE_DATA:
 		if (room < PAGE_BYTES)
 			return -1;
-		memcpy(page, data, PAGE_BYTES);
+		page_copy(page, data);
 		used = PAGE_BYTES;
 		break;
 	case PAGE_LINES:

@@ -48,7 +48,7 @@ struct sender {
 	uint32_t run_at;
 	uint64_t run_next;		/* page that would lengthen the last run */
 	struct stream_run run;
-	uint8_t *page;			/* a copy: what is hashed is what is sent */
+	uint8_t *page;			/* for a look at one */
 
 	/* measure.c */
 	struct rate link;
@@ -88,7 +88,8 @@ struct sender {
 int tx_page(struct sender *s, uint64_t idx);
 int tx_zero(struct sender *s, uint64_t idx, uint64_t npages);
 int tx_flush(struct sender *s);
-void tx_page_copy(struct sender *s, uint64_t idx, void *to);
+/* Copy a page; its mask. */
+uint64_t tx_page_copy(struct sender *s, uint64_t idx, void *to);
 uint32_t tx_page_cost(const struct sender *s, uint64_t mask);
 
 /* harvest.c: take the dirty pages into s->pages; the first time with absent pages */

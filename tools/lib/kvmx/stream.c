@@ -25,15 +25,15 @@ const char *stream_check_preamble(const uint8_t buf[STREAM_PREAMBLE], uint32_t *
 static uint64_t chunk_sum(const struct stream *s, const uint8_t *header, const uint8_t *payload,
 			  uint32_t length)
 {
-	uint64_t seed = XXH3_64bits_withSeed(header, 24, s->dir);
+	uint64_t seed = XXH64(header, 24, s->dir);
 
-	return XXH3_64bits_withSeed(payload, length, seed);
+	return XXH64(payload, length, seed);
 }
 
 static void step(struct stream *s, uint64_t sum)
 {
 	s->seq++;
-	s->chain = XXH3_64bits_withSeed(&sum, sizeof(sum), s->chain);
+	s->chain = XXH64(&sum, sizeof(sum), s->chain);
 }
 
 void stream_seal(struct stream *s, uint8_t *buf, uint32_t type, uint32_t length, uint32_t count)

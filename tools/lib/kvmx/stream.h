@@ -10,7 +10,7 @@
  *	 8	seq	u64	0, 1, 2 ... in each direction
  *	16	count	u32	what the payload holds that many of, see the type
  *	20	zero	u32	must be 0
- *	24	sum	u64	XXH3 64 of the payload, seeded with XXH3 64 of the header before it,
+ *	24	sum	u64	XXH64 of the payload, seeded with the XXH64 of the header before it,
  *				seeded with the direction: a chunk that was changed, cut, moved,
  *				doubled, dropped or sent back to where it came from does not match
  *
@@ -161,9 +161,11 @@ void stream_get_end(const uint8_t buf[STREAM_END], struct stream_end *end);
 
 /* A page's 64-byte lines that are not all zero. */
 uint64_t page_mask(const void *page);
+/* Copy a page, and say the same of the copy. */
+uint64_t page_copy(void *to, const void *page);
 /* What a page with this mask costs on the wire as LINES. */
 uint32_t page_lines_size(uint64_t mask);
-/* Write it as LINES; returns the length. */
+/* Write it as LINES; returns the length. @page may be @buf + 8 or behind. */
 uint32_t page_put_lines(uint8_t *buf, const void *page, uint64_t mask);
 /* Read it; returns the length used or 0 if @room is too small. */
 uint32_t page_get_lines(void *page, const uint8_t *buf, uint32_t room);

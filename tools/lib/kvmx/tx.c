@@ -20,19 +20,18 @@ int tx_flush(struct sender *s)
 	return conn_put(&s->conn, CHUNK_PAGES, fill, runs);
 }
 
-/* Lengthen the last run by pages of @kind at @idx, or begin a new one. */
-static int add_run(struct sender *s, uint64_t idx, uint32_t npages, enum page_kind kind,
-		   uint32_t room)
+static int make_room(struct sender *s, uint32_t room)
 {
-	const struct kvmx_region *r;
-	int ret;
+	if (s->fill + room <= s->conn.room && s->chunk_pages < s->chunk_max)
+		return 0;
+	return tx_flush(s);
+}
 
-	if (s->fill + STREAM_RUN + room > s->conn.room || s->chunk_pages >= s->chunk_max) {
-		ret = tx_flush(s);
-		if (ret)
-			return ret;
-	}
-	r = layout_region(&s->layout, idx);
+/* Lengthen the last run by pages of @kind at @idx, or begin a new one. There is room. */
+static void add_run(struct sender *s, uint64_t idx, uint32_t npages, enum page_kind kind)
+{
+	const struct kvmx_region *r = layout_region(&s->layout, idx);
+
 	if (s->run.npages && s->run_next == idx && s->run.kind == kind &&
 	    idx != layout_base(&s->layout, r) && s->run.npages <= UINT32_MAX - npages) {
 		s->run.npages += npages;
@@ -46,16 +45,22 @@ static int add_run(struct sender *s, uint64_t idx, uint32_t npages, enum page_ki
 		s->chunk_runs++;
 	}
 	s->run_next = idx + npages;
+}
+
+/* The page is in place: nothing that put_run() overwrites is needed any more. */
+static void put_run(struct sender *s)
+{
 	stream_put_run(conn_payload(&s->conn) + s->run_at, &s->run);
-	return 0;
 }
 
 int tx_zero(struct sender *s, uint64_t idx, uint64_t npages)
 {
-	int ret = add_run(s, idx, npages, PAGE_ZERO, 0);
+	int ret = make_room(s, STREAM_RUN);
 
 	if (ret)
 		return ret;
+	add_run(s, idx, npages, PAGE_ZERO);
+	put_run(s);
 	/* They cost next to nothing; but a chunk must not become one endless row of them. */
 	s->chunk_pages++;
 	s->report->zero_pages += npages;
@@ -71,53 +76,72 @@ uint32_t tx_page_cost(const struct sender *s, uint64_t mask)
 	return PAGE_BYTES;
 }
 
-void tx_page_copy(struct sender *s, uint64_t idx, void *to)
+uint64_t tx_page_copy(struct sender *s, uint64_t idx, void *to)
 {
 	const struct kvmx_region *r = layout_region(&s->layout, idx);
 
-	memcpy(to, layout_page(&s->layout, r, idx), PAGE_BYTES);
+	return page_copy(to, layout_page(&s->layout, r, idx));
 }
 
-static int put_page(struct sender *s, uint64_t idx)
+/* @copy: where the page is, about where it belongs in the chunk */
+static int put_page(struct sender *s, uint64_t idx, const uint8_t *copy, uint64_t mask)
 {
-	uint64_t mask = page_mask(s->page);
 	uint32_t cost = tx_page_cost(s, mask);
-	uint8_t *payload = conn_payload(&s->conn);
-	int ret;
+	uint8_t *to;
 
 	if (!mask)
 		return tx_zero(s, idx, 1);
-	ret = add_run(s, idx, 1, cost == PAGE_BYTES ? PAGE_DATA : PAGE_LINES, cost);
-	if (ret)
-		return ret;
-	if (cost == PAGE_BYTES)
-		memcpy(payload + s->fill, s->page, PAGE_BYTES);
-	else
-		page_put_lines(payload + s->fill, s->page, mask);
+	add_run(s, idx, 1, cost == PAGE_BYTES ? PAGE_DATA : PAGE_LINES);
+	to = conn_payload(&s->conn) + s->fill;
+	if (cost == PAGE_BYTES) {
+		if (to != copy)
+			memmove(to, copy, PAGE_BYTES);
+	} else {
+		/* Lines move down in place, but cannot move up past each other. */
+		if (copy < to + 8)
+			copy = memcpy(s->page, copy, PAGE_BYTES);
+		page_put_lines(to, copy, mask);
+	}
+	put_run(s);
 	s->fill += cost;
 	s->chunk_pages++;
 	s->report->data_pages++;
 	return 0;
 }
 
+/* Where a page will be in the chunk if it is like most: whole, and in a row with the last one. */
+static uint8_t *place(struct sender *s, uint64_t idx)
+{
+	bool joins = s->run.npages && s->run_next == idx && s->run.kind == PAGE_DATA;
+
+	return conn_payload(&s->conn) + s->fill + (joins ? 0 : STREAM_RUN);
+}
+
 int tx_page(struct sender *s, uint64_t idx)
 {
 	struct page_entry hash;
+	uint64_t mask;
+	uint8_t *copy;
 	int ret;
 
+	/* There must be room for it before it is known what it will take. */
+	ret = make_room(s, STREAM_RUN + 8 + PAGE_BYTES);
+	if (ret)
+		return ret;
 	pages_done(&s->pages, idx);
-	tx_page_copy(s, idx, s->page);
+	copy = place(s, idx);
+	mask = tx_page_copy(s, idx, copy);
 	if (!s->content)
-		return put_page(s, idx);
+		return put_page(s, idx, copy, mask);
 	/* In the pause nobody will compare with what is sent last: spare the time. */
 	if (s->paused && !pages_sent(&s->pages, idx))
-		return put_page(s, idx);
-	hash = pages_hash(s->page);
+		return put_page(s, idx, copy, mask);
+	hash = pages_hash(copy);
 	if (pages_same(&s->pages, idx, hash)) {
 		s->report->same_pages++;
 		return 0;
 	}
-	ret = put_page(s, idx);
+	ret = put_page(s, idx, copy, mask);
 	if (!ret)
 		pages_note(&s->pages, idx, hash);
 	return ret;

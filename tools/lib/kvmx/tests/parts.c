@@ -10,6 +10,7 @@
 
 #include "conn.h"
 #include "fake.h"
+#include "hash.h"
 #include "kselftest_harness.h"
 #include "pages.h"
 #include "verdict.h"
@@ -46,6 +47,43 @@ TEST(lines_come_back)
 		ASSERT_EQ(0, memcmp(page, back, sizeof(page)));
 	}
 	ASSERT_EQ(0, page_get_lines(back, buf, 7));
+}
+
+TEST(lines_move_down_in_place)
+{
+	static uint8_t page[PAGE_BYTES], back[PAGE_BYTES], buf[2 * PAGE_BYTES];
+	uint32_t shift, len;
+	int i;
+
+	for (shift = 8; shift <= 72; shift += 8) {
+		for (i = 0; i < PAGE_BYTES; i++)
+			page[i] = rnd(256);
+		memset(page + 640, 0, 64 * shift / 8);
+		ASSERT_EQ(page_mask(page), page_copy(buf + shift, page));
+		ASSERT_EQ(0, memcmp(buf + shift, page, PAGE_BYTES));
+		len = page_put_lines(buf, buf + shift, page_mask(page));
+		ASSERT_EQ(len, page_get_lines(back, buf, len));
+		ASSERT_EQ(0, memcmp(page, back, PAGE_BYTES));
+	}
+}
+
+TEST(both_hashes_are_one)
+{
+	static uint64_t page[PAGE_BYTES / 8];
+	uint64_t a[2], b[2], c[2];
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		page[rnd(512)] = rnd(~0U);
+		hash_page_words(page, &a[0], &a[1]);
+		hash_page_vectors(page, &b[0], &b[1]);
+		hash_choose();
+		hash_page(page, &c[0], &c[1]);
+		EXPECT_EQ(a[0], b[0]);
+		EXPECT_EQ(a[1], b[1]);
+		EXPECT_EQ(a[0], c[0]);
+		EXPECT_EQ(a[1], c[1]);
+	}
 }
 
 TEST(every_bit_of_a_chunk_counts)
