@@ -87,6 +87,7 @@ expect "destination of another size: it says so" destination_complains
 expect "destination of another size: the guest stays, unharmed" stayed
 
 moves "after all that"
+memory_is_equal "after all that"
 
 begin_move
 expect "source killed midway" source_dies
