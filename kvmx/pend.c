@@ -14,6 +14,42 @@
 
 #define LINE_PAGES	(KVMX_LINE_WORDS * BITS_PER_LONG)
 
+static unsigned long nr_chunks(unsigned long npages)
+{
+	return DIV_ROUND_UP(npages, KVMX_CHUNK_PAGES);
+}
+
+/* Which chunks have a page in the set. */
+static unsigned long *some(const struct kvmx_pend *p)
+{
+	return (unsigned long *)&p->chunk[nr_chunks(p->npages)];
+}
+
+/* Which chunks have all their pages in the set. */
+static unsigned long *full(const struct kvmx_pend *p)
+{
+	return some(p) + BITS_TO_LONGS(nr_chunks(p->npages));
+}
+
+static size_t struct_bytes(unsigned long npages)
+{
+	unsigned long nr = nr_chunks(npages);
+
+	return sizeof(struct kvmx_pend) + nr * sizeof(struct kvmx_chunk) +
+	       2 * BITS_TO_LONGS(nr) * sizeof(long);
+}
+
+static unsigned long chunk_pages(const struct kvmx_pend *p, unsigned long c)
+{
+	return min(KVMX_CHUNK_PAGES, p->npages - c * KVMX_CHUNK_PAGES);
+}
+
+/* A chunk's bitmap has whole cache lines. */
+static size_t chunk_words(const struct kvmx_pend *p, unsigned long c)
+{
+	return DIV_ROUND_UP(chunk_pages(p, c), LINE_PAGES) * KVMX_LINE_WORDS;
+}
+
 /**
  * kvmx_pend_alloc() - an empty set
  * @npages: pages of the memslot, at least 1
@@ -22,20 +58,11 @@
  */
 struct kvmx_pend *kvmx_pend_alloc(unsigned long npages)
 {
-	unsigned long nr = DIV_ROUND_UP(npages, KVMX_CHUNK_PAGES);
-	size_t map = BITS_TO_LONGS(nr) * sizeof(long);
 	struct kvmx_pend *p;
-	size_t size;
 
-	size = struct_size(p, chunk, nr) + 2 * map;
-	p = kvzalloc(size, GFP_KERNEL_ACCOUNT);
-	if (!p)
-		return NULL;
-	p->npages = npages;
-	p->nr_chunks = nr;
-	p->bytes = size;
-	p->some = (void *)&p->chunk[nr];
-	p->full = (void *)p->some + map;
+	p = kvzalloc(struct_bytes(npages), GFP_KERNEL_ACCOUNT);
+	if (p)
+		p->npages = npages;
 	return p;
 }
 
@@ -49,28 +76,23 @@ void kvmx_pend_free(struct kvmx_pend *p)
 
 	if (!p)
 		return;
-	for (i = 0; i < p->nr_chunks; i++)
+	for (i = 0; i < nr_chunks(p->npages); i++)
 		kfree(p->chunk[i].bits);
 	kvfree(p);
 }
 
-static unsigned long chunk_pages(const struct kvmx_pend *p, unsigned long c)
+static void chunk_zero(struct kvmx_pend *p, unsigned long c)
 {
-	return min(KVMX_CHUNK_PAGES, p->npages - c * KVMX_CHUNK_PAGES);
-}
-
-static void chunk_zero(struct kvmx_chunk *ch)
-{
-	if (ch->lines)
-		memset(ch->bits, 0, KVMX_CHUNK_WORDS * sizeof(long));
-	ch->lines = 0;
+	if (p->chunk[c].lines)
+		memset(p->chunk[c].bits, 0, chunk_words(p, c) * sizeof(long));
+	p->chunk[c].lines = 0;
 }
 
 static void chunk_fill(struct kvmx_pend *p, unsigned long c)
 {
-	chunk_zero(&p->chunk[c]);
-	__set_bit(c, p->full);
-	__set_bit(c, p->some);
+	chunk_zero(p, c);
+	__set_bit(c, full(p));
+	__set_bit(c, some(p));
 }
 
 /*
@@ -83,19 +105,18 @@ static bool chunk_bits(struct kvmx_pend *p, unsigned long c)
 	unsigned long n = chunk_pages(p, c);
 
 	if (!ch->bits) {
-		ch->bits = kcalloc(KVMX_CHUNK_WORDS, sizeof(long), GFP_KERNEL_ACCOUNT);
+		ch->bits = kcalloc(chunk_words(p, c), sizeof(long), GFP_KERNEL_ACCOUNT);
 		if (!ch->bits) {
-			if (!test_bit(c, p->full))
+			if (!test_bit(c, full(p)))
 				p->over += n;
 			chunk_fill(p, c);
 			return false;
 		}
-		p->bytes += KVMX_CHUNK_WORDS * sizeof(long);
 	}
-	if (test_bit(c, p->full)) {
+	if (test_bit(c, full(p))) {
 		bitmap_set(ch->bits, 0, n);
 		ch->lines = GENMASK_ULL(DIV_ROUND_UP(n, LINE_PAGES) - 1, 0);
-		__clear_bit(c, p->full);
+		__clear_bit(c, full(p));
 	}
 	return true;
 }
@@ -108,7 +129,7 @@ void kvmx_pend_fill(struct kvmx_pend *p)
 {
 	unsigned long c;
 
-	for (c = 0; c < p->nr_chunks; c++)
+	for (c = 0; c < nr_chunks(p->npages); c++)
 		chunk_fill(p, c);
 }
 
@@ -128,7 +149,7 @@ void kvmx_pend_add(struct kvmx_pend *p, unsigned long start, unsigned long npage
 		unsigned long n = min(end - start, KVMX_CHUNK_PAGES - off);
 
 		start += n;
-		if (test_bit(c, p->full))
+		if (test_bit(c, full(p)))
 			continue;
 		if (n == chunk_pages(p, c)) {
 			chunk_fill(p, c);
@@ -138,7 +159,7 @@ void kvmx_pend_add(struct kvmx_pend *p, unsigned long start, unsigned long npage
 			continue;
 		bitmap_set(p->chunk[c].bits, off, n);
 		p->chunk[c].lines |= GENMASK_ULL((off + n - 1) / LINE_PAGES, off / LINE_PAGES);
-		__set_bit(c, p->some);
+		__set_bit(c, some(p));
 	}
 }
 
@@ -168,7 +189,7 @@ void kvmx_pend_add_words(struct kvmx_pend *p, unsigned long first_word,
 		struct kvmx_chunk *ch = &p->chunk[c];
 		unsigned long i;
 
-		if (test_bit(c, p->full))
+		if (test_bit(c, full(p)))
 			goto next;
 		if (covers_chunk(p, c, off, words, n)) {
 			chunk_fill(p, c);
@@ -181,7 +202,7 @@ void kvmx_pend_add_words(struct kvmx_pend *p, unsigned long first_word,
 				break;
 			ch->bits[off + i] |= words[i];
 			ch->lines |= BIT_ULL((off + i) / KVMX_LINE_WORDS);
-			__set_bit(c, p->some);
+			__set_bit(c, some(p));
 		}
 next:
 		first_word += n;
@@ -195,11 +216,11 @@ static void chunk_del(struct kvmx_pend *p, unsigned long c, unsigned long off, u
 	struct kvmx_chunk *ch = &p->chunk[c];
 	unsigned long line, last = (off + n - 1) / LINE_PAGES;
 
-	if (!test_bit(c, p->some))
+	if (!test_bit(c, some(p)))
 		return;
 	if (n == chunk_pages(p, c)) {
-		chunk_zero(ch);
-		__clear_bit(c, p->full);
+		chunk_zero(p, c);
+		__clear_bit(c, full(p));
 	} else {
 		if (!chunk_bits(p, c)) {
 			p->over += n;
@@ -212,7 +233,7 @@ static void chunk_del(struct kvmx_pend *p, unsigned long c, unsigned long off, u
 		}
 	}
 	if (!ch->lines)
-		__clear_bit(c, p->some);
+		__clear_bit(c, some(p));
 }
 
 /**
@@ -243,7 +264,7 @@ static unsigned long chunk_next(const struct kvmx_pend *p, unsigned long c, unsi
 	unsigned long line = off / LINE_PAGES;
 	u64 lines;
 
-	if (test_bit(c, p->full))
+	if (test_bit(c, full(p)))
 		return off < chunk_pages(p, c) ? off : KVMX_CHUNK_PAGES;
 	for (lines = ch->lines >> line << line; lines; lines &= lines - 1) {
 		unsigned long base = __ffs64(lines) * LINE_PAGES;
@@ -261,9 +282,9 @@ static unsigned long chunk_next_gap(const struct kvmx_pend *p, unsigned long c, 
 {
 	unsigned long n = chunk_pages(p, c);
 
-	if (test_bit(c, p->full))
+	if (test_bit(c, full(p)))
 		return n;
-	if (!test_bit(c, p->some))
+	if (!test_bit(c, some(p)))
 		return off;
 	return find_next_zero_bit(p->chunk[c].bits, n, off);
 }
@@ -284,8 +305,8 @@ unsigned long kvmx_pend_next(const struct kvmx_pend *p, unsigned long from, unsi
 
 	*npages = 0;
 	for (;;) {
-		c = find_next_bit(p->some, p->nr_chunks, c);
-		if (c >= p->nr_chunks)
+		c = find_next_bit(some(p), nr_chunks(p->npages), c);
+		if (c >= nr_chunks(p->npages))
 			return p->npages;
 		if (c != from / KVMX_CHUNK_PAGES)
 			off = 0;
@@ -302,7 +323,7 @@ unsigned long kvmx_pend_next(const struct kvmx_pend *p, unsigned long from, unsi
 			break;
 		off = 0;
 		c++;
-	} while (c < p->nr_chunks);
+	} while (c < nr_chunks(p->npages));
 	*npages = min_t(unsigned long, end - start, U32_MAX);
 	return start;
 }
@@ -318,11 +339,29 @@ u64 kvmx_pend_count(const struct kvmx_pend *p)
 	unsigned long c;
 	u64 sum = 0;
 
-	for_each_set_bit(c, p->some, p->nr_chunks) {
-		if (test_bit(c, p->full))
+	for_each_set_bit(c, some(p), nr_chunks(p->npages)) {
+		if (test_bit(c, full(p)))
 			sum += chunk_pages(p, c);
 		else
-			sum += bitmap_weight(p->chunk[c].bits, KVMX_CHUNK_PAGES);
+			sum += bitmap_weight(p->chunk[c].bits, chunk_pages(p, c));
+	}
+	return sum;
+}
+
+/**
+ * kvmx_pend_bytes() - how much memory a set holds
+ * @p: the set
+ *
+ * Return: bytes.
+ */
+u64 kvmx_pend_bytes(const struct kvmx_pend *p)
+{
+	u64 sum = struct_bytes(p->npages);
+	unsigned long c;
+
+	for (c = 0; c < nr_chunks(p->npages); c++) {
+		if (p->chunk[c].bits)
+			sum += chunk_words(p, c) * sizeof(long);
 	}
 	return sum;
 }

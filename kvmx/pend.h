@@ -21,12 +21,9 @@ struct kvmx_chunk {
 /**
  * struct kvmx_pend - a set of pages of one memslot
  * @npages: pages of the memslot
- * @nr_chunks: entries in @chunk
  * @over: pages that were added without need, for lack of memory
- * @bytes: memory held, this struct included
- * @some: bit n is set if a page of chunk n is in the set
- * @full: bit n is set if every page of chunk n is in the set; its bits are then all zero
- * @chunk: the chunks
+ * @chunk: the chunks. Behind them lie two bitmaps with a bit for each chunk: whether a page of it
+ *	is in the set, and whether all are; of the latter, @bits is all zero
  *
  * Finding the next page costs as much as there are pages in the set, not as there are pages in the
  * memslot, and a memslot that is wholly in the set needs no bitmap. Adding never fails: without
@@ -36,11 +33,7 @@ struct kvmx_chunk {
  */
 struct kvmx_pend {
 	unsigned long npages;
-	unsigned long nr_chunks;
 	u64 over;
-	u64 bytes;
-	unsigned long *some;
-	unsigned long *full;
 	struct kvmx_chunk chunk[];
 };
 
@@ -53,5 +46,6 @@ void kvmx_pend_add_words(struct kvmx_pend *p, unsigned long first_word,
 void kvmx_pend_del(struct kvmx_pend *p, unsigned long start, unsigned long npages);
 unsigned long kvmx_pend_next(const struct kvmx_pend *p, unsigned long from, unsigned long *npages);
 u64 kvmx_pend_count(const struct kvmx_pend *p);
+u64 kvmx_pend_bytes(const struct kvmx_pend *p);
 
 #endif /* KVMX_PEND_H */

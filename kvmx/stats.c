@@ -13,7 +13,7 @@ static u64 pend_bytes(const struct kvmx_tracker *t)
 	u32 i;
 
 	for (i = 0; t->pend && i < t->vm->slots->nr; i++)
-		sum += t->pend[i]->bytes + sizeof(t->pend[i]);
+		sum += kvmx_pend_bytes(t->pend[i]) + sizeof(t->pend[i]);
 	return sum;
 }
 

@@ -522,7 +522,7 @@ struct kvmx_tracker_curve {
  * @rounds: out: rounds until the pause; of the throttled guest for THROTTLE, 0 for OFFLINE
  * @bytes: out: bytes on the wire, the pause included
  * @total_ns: out: time to the end of the pause
- * @pause_ns: out: length of the pause, @fixed_ns included; for OFFLINE, the shortest that can be had
+ * @pause_ns: out: length of the pause, @fixed_ns included; for OFFLINE, the shortest possible
  * @offline_ns: out: length of the pause if all that remains is sent while the guest is paused
  * @vcpu_permille: out: 1000, or the speed at which the vCPUs must run for THROTTLE
  * @__reserved: must be 0
