@@ -8,6 +8,8 @@ set -euo pipefail
 
 OUT=$BUILD/bench
 KERNEL=
+# Migrations of each kind; their medians count.
+RUNS=${RUNS:-2}
 FAILED=0
 
 usage()
@@ -19,6 +21,8 @@ usage()
 		  growth    harvests of ever larger guests
 		  sampling  the dirty curve by sampling, and what that costs the guest
 		  memory    memory of trackers, and what an idle module does
+		  migrate   live migrations of a Linux guest, beside QEMU's and plain pre-copy;
+		            RUNS of each (environment, default 2)
 
 		Without PART: all. Exits with 1 if a figure is not what it must be.
 	EOF
@@ -46,6 +50,27 @@ rig()
 	in_vm "$1" "$2" "$3" -f "$BUILD/user/bench/$1" -- "$1"
 }
 
+# The same guest moved by kvmx, by plain pre-copy and by QEMU, all in one machine.
+migrate()
+{
+	local here log=$BUILD/vm/$KERNEL/bench-migrate/result.log
+
+	here=$(dirname "$0")
+	say "migrate on $KERNEL"
+	rm -f "$OUT/migrate-$KERNEL.json"
+	"$VM_DIR/run" -k "$KERNEL" -n bench-migrate -m 3072 -t 2400 -g -q \
+		-f "$BUILD/user/kvmx-vmm" -f "$BUILD/user/e2e/relay" \
+		-f "$BUILD/user/bench/beatlog" -f "$BUILD/user/bench/qmp" \
+		-f "$here/migrate.sh:/test/bench/migrate.sh" \
+		-f "$here/qemu.sh:/test/bench/qemu.sh" \
+		-f "$TOP/tools/testing/e2e/lib.sh:/test/bench/lib.sh" \
+		-- sh bench/migrate.sh "$RUNS" qemu kvmx plain || {
+		say "migrate failed"
+		FAILED=1
+	}
+	"$BUILD/user/bench/figures" "$log" "$OUT/migrate-$KERNEL.json" > /dev/null || FAILED=1
+}
+
 run_part()
 {
 	case $1 in
@@ -53,6 +78,7 @@ run_part()
 	growth) rig growth 4096 600 ;;
 	sampling) rig sampling 2048 600 ;;
 	memory) rig memory 2048 300 ;;
+	migrate) migrate ;;
 	*) usage 2 >&2 ;;
 	esac
 }
@@ -65,7 +91,7 @@ main()
 	KERNEL=$1
 	shift
 	kernel_known "$KERNEL" || die "no kernel '$KERNEL' in kernels.list"
-	[ $# -gt 0 ] || set -- harvest growth sampling memory
+	[ $# -gt 0 ] || set -- harvest growth sampling memory migrate
 	mkdir -p "$OUT"
 	for part; do
 		run_part "$part"
