@@ -146,6 +146,35 @@ TEST_F(tracker, runs)
 	}
 }
 
+/* 3 GiB, nearly all of it absent: bits far apart, near the borders of any piece of a bitmap. */
+TEST_F(tracker, sparse_memory)
+{
+	const uint64_t gfn = 256 * MIB / PAGE_SIZE, pages = 3 * GIB / PAGE_SIZE;
+	static const uint32_t strides[] = { 1500, 4096, 32768, 32769, 64 };
+	uint32_t rooms[] = { 1024, 7, 1 }, i, k, n;
+
+	ASSERT_EQ(0, vm_add_slot(&self->vm, 2, gfn, pages, MEM_RESERVE, 0));
+	OPEN(KVMX_TRACKER_CLEAN);
+	for (i = 0; i < ARRAY_SIZE(strides); i++) {
+		n = pages / strides[i] < 300 ? pages / strides[i] : 300;
+		self->pass.room = rooms[i % ARRAY_SIZE(rooms)];
+		ASSERT_EQ(0, vcpu_touch(&self->vm.vcpu[0], gfn * PAGE_SIZE, n,
+					strides[i] * PAGE_SIZE, 1));
+		ASSERT_EQ(0, vcpu_touch(&self->vm.vcpu[0], (gfn + pages - 1) * PAGE_SIZE, 1, 0, 1));
+		self->pass.flags = KVMX_HARVEST_PEEK;
+		PASS();
+		EXPECT_EQ(n + 1, pass_count(&self->pass, gfn, pages));
+		self->pass.flags = 0;
+		PASS();
+		EXPECT_EQ(n + 1, pass_count(&self->pass, gfn, pages));
+		for (k = 0; k < n; k++)
+			ASSERT_TRUE(pass_has(&self->pass, gfn + k * strides[i]));
+		EXPECT_TRUE(pass_has(&self->pass, gfn + pages - 1));
+	}
+	PASS();
+	EXPECT_EQ(0, pass_count(&self->pass, gfn, pages));
+}
+
 TEST_F(tracker, peek_takes_nothing)
 {
 	uint32_t i;
