@@ -214,6 +214,9 @@ int migrate_receive(struct vm *vm, const char *place)
 		return not_begun(migration, place, dest.fd);
 	fill_regions(vm, regions);
 	err = kvmx_migrate_receive(&dest, &migration->report);
+	/* The source hangs up first: our last word, that the guest runs, has to reach it. */
+	if (!err && !place_is_file(place))
+		place_await_hangup(dest.fd);
 	close(dest.fd);
 	report_finish(vm, &migration->report, "destination");
 	return err;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "place.h"
+
+#define HANGUP_MS	1000
 
 static const char *after(const char *place, const char *prefix)
 {
@@ -84,4 +87,11 @@ int place_open_from(const char *place)
 		fd = fd < 0 ? -errno : fd;
 	}
 	return complain(place, fd);
+}
+
+void place_await_hangup(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+
+	poll(&pfd, 1, HANGUP_MS);
 }

@@ -13,4 +13,7 @@ int place_open_to(const char *place);
 /* Waits for a connection if it is a socket. */
 int place_open_from(const char *place);
 
+/* Wait, but not long, until the other end of a socket has hung up. */
+void place_await_hangup(int fd);
+
 #endif

@@ -186,14 +186,28 @@ static void write_report(const char *path, struct json_object *obj)
 		say("%s: %s", path, json_util_get_last_err());
 }
 
+/* An offline migration begins with the pause: nothing was predicted. */
+static const char *format_predicted(u64 ns, char *text, size_t size)
+{
+	if (!ns || ns == KVMX_PREDICT_NEVER)
+		*text = '\0';
+	else
+		snprintf(text, size, " (predicted %.0f ms)", ns / 1e6);
+	return text;
+}
+
 void report_finish(struct vm *vm, const struct kvmx_migrate_report *report, const char *role)
 {
 	struct json_object *obj = report_json(report, role, vm);
+	char predicted[48];
 
-	if (report->outcome == KVMX_MIGRATE_DONE)
-		say("%s: done in %.1f s, %.1f MiB, pause %.0f ms (predicted %.0f ms)", role,
-		    report->total_ns / 1e9, report->bytes / 1048576.0, report->pause_ns / 1e6,
-		    report->predicted_ns / 1e6);
+	if (report->outcome == KVMX_MIGRATE_DONE && report->pause_ns)
+		say("%s: done in %.1f s, %.1f MiB, pause %.0f ms%s", role, report->total_ns / 1e9,
+		    report->bytes / 1048576.0, report->pause_ns / 1e6,
+		    format_predicted(report->predicted_ns, predicted, sizeof(predicted)));
+	else if (report->outcome == KVMX_MIGRATE_DONE)
+		say("%s: done in %.1f s, %.1f MiB", role, report->total_ns / 1e9,
+		    report->bytes / 1048576.0);
 	else
 		say("%s: %s: %s", role, outcome_name(report->outcome), report->reason);
 	if (vm->opt->report)
