@@ -39,7 +39,7 @@ static const char *value(const char *line, const char *name, char *buf, size_t s
 		if (strncmp(p, name, len) || p[len] != '=')
 			continue;
 		p += len + 1;
-		len = strcspn(p, " \n");
+		len = strcspn(p, "\n ");
 		if (len >= size)
 			return NULL;
 		memcpy(buf, p, len);

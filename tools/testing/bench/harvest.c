@@ -49,9 +49,11 @@ static double turn(struct rig *rig, const struct race *race)
 	return ns;
 }
 
-static void run(const struct race *race)
+static void run(uint32_t nr_slots, uint64_t slot_pages, uint32_t count, uint64_t stride,
+		unsigned int ways)
 {
-	uint64_t bytes = race->nr_slots * race->slot_pages * PAGE_SIZE;
+	const struct race shape = { nr_slots, slot_pages, count, stride, ways }, *race = &shape;
+	uint64_t bytes = nr_slots * slot_pages * PAGE_SIZE;
 	static struct rig rigs[NR_WAYS];
 	double ns[NR_WAYS][TURNS];
 	void *memory = rig_memory(bytes);
@@ -106,18 +108,16 @@ static void many_slots(void)
 	unsigned int i;
 
 	for (i = 0; i < sizeof(spreads) / sizeof(spreads[0]); i++) {
-		run(&(struct race){ 64, 4 * GIB / PAGE_SIZE, 256, spreads[i].stride,
-				    BITMAP_WAYS | 1 << WAY_GET | 1 << WAY_KVMX_RING |
-				    1 << WAY_RING });
+		run(64, 4 * GIB / PAGE_SIZE, 256, spreads[i].stride,
+		    BITMAP_WAYS | 1 << WAY_GET | 1 << WAY_KVMX_RING | 1 << WAY_RING);
 		against_clear(spreads[i].what, 2);
 		against(spreads[i].what, WAY_KVMX, WAY_GET, 4);
 		against(spreads[i].ring, WAY_KVMX_RING, WAY_GET, 20);
 		against(spreads[i].ring, WAY_KVMX_RING, WAY_RING, 0);
 	}
-	run(&(struct race){ 500, 64 * MIB / PAGE_SIZE, 256, 16, BITMAP_WAYS });
+	run(500, 64 * MIB / PAGE_SIZE, 256, 16, BITMAP_WAYS);
 	against_clear("harvest 500 x 64 MiB, 256 dirty, few slots", 2.5);
-	run(&(struct race){ 500, 64 * MIB / PAGE_SIZE, 256, 500 * 64 * MIB / 256 / PAGE_SIZE,
-			    BITMAP_WAYS });
+	run(500, 64 * MIB / PAGE_SIZE, 256, 500 * 64 * MIB / 256 / PAGE_SIZE, BITMAP_WAYS);
 	against_clear("harvest 500 x 64 MiB, 256 dirty, 256 slots", 2.5);
 }
 
@@ -125,12 +125,12 @@ static void one_slot(void)
 {
 	enum { PAGES = 256 * MIB / PAGE_SIZE };
 
-	run(&(struct race){ 1, PAGES, PAGES / 100, 100, BITMAP_WAYS });
+	run(1, PAGES, PAGES / 100, 100, BITMAP_WAYS);
 	against_clear("harvest one slot, 1 % dirty", 0.95);
 	/* Every other page: as many runs as there can be. */
-	run(&(struct race){ 1, PAGES, PAGES / 2, 2, BITMAP_WAYS });
+	run(1, PAGES, PAGES / 2, 2, BITMAP_WAYS);
 	against_clear("harvest one slot, 50 % dirty", 0.95);
-	run(&(struct race){ 1, PAGES, PAGES, 1, BITMAP_WAYS });
+	run(1, PAGES, PAGES, 1, BITMAP_WAYS);
 	against_clear("harvest one slot, 100 % dirty", 0.95);
 }
 

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Gives QEMU a command by its machine protocol: qmp SOCKET COMMAND. Prints the answer; exits with
- * 0 unless that is an error.
+ * Talks to QEMU by its machine protocol.
+ *
+ *	qmp SOCKET COMMAND		prints the answer; exits with 0 unless that is an error
+ *	qmp SOCKET migrated SECONDS	waits for the end of a migration, and cancels it when it is
+ *					not over by then. Prints the pause that QEMU expected last
+ *					in ms, and its last answer; exits with 0 if it completed
  */
 #include <errno.h>
+#include <json.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Often enough to see the last round, seldom enough not to slow it down. */
+#define POLL_US 200000
 
 static FILE *dial(const char *path)
 {
@@ -39,21 +51,73 @@ static const char *ask(FILE *qemu, const char *command, char *line, size_t size)
 	return answer(qemu, line, size);
 }
 
+static struct json_object *query(FILE *qemu, char *line, size_t size)
+{
+	const char *reply = ask(qemu, "{\"execute\":\"query-migrate\"}", line, size);
+
+	return reply ? json_tokener_parse(reply) : NULL;
+}
+
+/* Of the first level inside of "return". */
+static struct json_object *field(struct json_object *reply, const char *name)
+{
+	return json_object_object_get(json_object_object_get(reply, "return"), name);
+}
+
+static bool is_over(struct json_object *reply)
+{
+	const char *status = json_object_get_string(field(reply, "status"));
+
+	return status && (!strcmp(status, "completed") || !strcmp(status, "failed") ||
+			  !strcmp(status, "cancelled"));
+}
+
+static int wait_migrated(FILE *qemu, time_t seconds)
+{
+	time_t end = time(NULL) + seconds;
+	struct json_object *reply;
+	char line[16384];
+	int expected = 0;
+	bool over = false, done = false, cancelled = false;
+
+	while (!over) {
+		usleep(POLL_US);
+		reply = query(qemu, line, sizeof(line));
+		if (!reply)
+			return 1;
+		if (field(reply, "expected-downtime"))
+			expected = json_object_get_int(field(reply, "expected-downtime"));
+		over = is_over(reply);
+		done = over && !strcmp(json_object_get_string(field(reply, "status")),
+				       "completed");
+		json_object_put(reply);
+		if (!over && !cancelled && time(NULL) >= end) {
+			cancelled = true;
+			ask(qemu, "{\"execute\":\"migrate_cancel\"}", line, sizeof(line));
+		}
+	}
+	printf("%d\n%s", expected, line);
+	return done ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
 	const char *reply = NULL;
 	char line[16384];
 	FILE *qemu;
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: qmp SOCKET COMMAND\n");
+	if (argc != 3 && (argc != 4 || strcmp(argv[2], "migrated"))) {
+		fprintf(stderr, "usage: qmp SOCKET COMMAND | qmp SOCKET migrated SECONDS\n");
 		return 2;
 	}
 	qemu = dial(argv[1]);
 	/* QEMU speaks first. */
 	if (qemu && fgets(line, sizeof(line), qemu) &&
-	    ask(qemu, "{\"execute\":\"qmp_capabilities\"}", line, sizeof(line)))
+	    ask(qemu, "{\"execute\":\"qmp_capabilities\"}", line, sizeof(line))) {
+		if (argc == 4)
+			return wait_migrated(qemu, atoi(argv[3]));
 		reply = ask(qemu, argv[2], line, sizeof(line));
+	}
 	if (!reply) {
 		fprintf(stderr, "qmp: %s: %s\n", argv[1], strerror(errno));
 		return 1;

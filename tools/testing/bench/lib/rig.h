@@ -18,7 +18,7 @@ enum way {
 	WAY_KVMX,
 	WAY_KVMX_RING,
 	WAY_GET,		/* KVM_GET_DIRTY_LOG, which clears */
-	WAY_GET_CLEAR,		/* GET, then CLEAR from the first to the last dirty word of a slot */
+	WAY_GET_CLEAR,		/* GET, then CLEAR from a slot's first to its last dirty word */
 	WAY_GET_CLEAR_PIECES,	/* GET, then a CLEAR of its own beyond every long gap */
 	WAY_RING,		/* the rings drained in user space */
 	NR_WAYS
