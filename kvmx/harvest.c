@@ -31,6 +31,7 @@
  * @mm: the VMM's address space, to look for absent pages, or NULL
  * @nr_bounce: runs in @bounce
  * @bounce: runs not yet copied out; the last may still grow
+ * @ext: pages about to become runs
  */
 struct pass {
 	struct kvmx_tracker *t;
@@ -45,13 +46,15 @@ struct pass {
 	struct mm_struct *mm;
 	u32 nr_bounce;
 	struct kvmx_run bounce[BOUNCE_RUNS];
+	struct kvmx_extent ext[BOUNCE_RUNS];
 };
 
+/* x86 does not care how the user's array is aligned. */
 static void flush_runs(struct pass *p)
 {
-	if (!p->err && copy_to_user(p->uruns + p->nr, p->bounce,
-				    p->nr_bounce * sizeof(struct kvmx_run)))
-		p->err = -EFAULT;
+	if (!p->err)
+		p->err = kvmx_put_words((u64 __user *)(p->uruns + p->nr), p->bounce,
+					p->nr_bounce * sizeof(struct kvmx_run) / sizeof(u64));
 	p->nr += p->nr_bounce;
 	p->nr_bounce = 0;
 }
@@ -123,7 +126,6 @@ static int collect(struct kvmx_vm *vm, u32 i, unsigned long from, u64 budget,
 	const struct kvmx_mslot *s = &vm->slots->slot[i];
 	struct kvmx_tracker *t;
 	struct kvmx_seg seg;
-	unsigned long w;
 	int err;
 
 	*end_page = s->npages;
@@ -140,8 +142,7 @@ static int collect(struct kvmx_vm *vm, u32 i, unsigned long from, u64 budget,
 		return err;
 	list_for_each_entry(t, &vm->trackers, node)
 		kvmx_pend_add_words(t->pend[i], seg.first, vm->words, seg.nr);
-	for (w = 0; w < seg.nr; w++)
-		vm->stats.collected_pages += hweight_long(vm->words[w]);
+	vm->stats.collected_pages += seg.pages;
 	return 0;
 }
 
@@ -179,7 +180,9 @@ static int take_slot(struct pass *p, u32 i, unsigned long *pos)
 {
 	struct kvmx_vm *vm = p->t->vm;
 	const struct kvmx_mslot *s = &vm->slots->slot[i];
-	unsigned long start, n, done, end_page;
+	unsigned long done, end_page;
+	struct kvmx_extent *e;
+	u32 nr;
 	int err;
 
 	if (s->unloggable) {
@@ -191,22 +194,38 @@ static int take_slot(struct pass *p, u32 i, unsigned long *pos)
 		if (err)
 			return err;
 		while (*pos < end_page) {
-			start = kvmx_pend_next(p->t->pend[i], *pos, &n);
-			if (start >= end_page) {
-				*pos = end_page;
-				break;
+			nr = kvmx_pend_extents(p->t->pend[i], *pos, end_page, p->ext, BOUNCE_RUNS);
+			for (e = p->ext; e < p->ext + nr; e++) {
+				done = emit(p, s, e->start, e->npages);
+				*pos = e->start + done;
+				if (done < e->npages || (!p->budget && *pos < s->npages))
+					return 1;
 			}
-			n = min(n, end_page - start);
-			done = emit(p, s, start, n);
-			*pos = start + done;
-			if (done < n || (!p->budget && *pos < s->npages))
-				return 1;
+			if (nr < BOUNCE_RUNS)
+				*pos = end_page;
 		}
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
 	return 0;
+}
+
+/* Adds the pages of a set in [@from, @to) to kvmx_vm.words, which begins at @from. */
+static void add_pend(struct pass *p, const struct kvmx_pend *pend, unsigned long from,
+		     unsigned long to)
+{
+	unsigned long pos = from;
+	struct kvmx_extent *e;
+	u32 nr;
+
+	do {
+		nr = kvmx_pend_extents(pend, pos, to, p->ext, BOUNCE_RUNS);
+		for (e = p->ext; e < p->ext + nr; e++) {
+			bitmap_set(p->t->vm->words, e->start - from, e->npages);
+			pos = e->start + e->npages;
+		}
+	} while (nr == BOUNCE_RUNS);
 }
 
 /* As take_slot(), but takes nothing. */
@@ -229,13 +248,7 @@ static int peek_slot(struct pass *p, u32 i, unsigned long *pos)
 			bitmap_zero(vm->words, len);
 		else if (kvmx_log_peek(vm, s, base, len))
 			bitmap_set(vm->words, 0, len);
-		for (start = base; start < base + len; start += n) {
-			start = kvmx_pend_next(pend, start, &n);
-			if (start >= base + len)
-				break;
-			n = min(n, base + len - start);
-			bitmap_set(vm->words, start - base, n);
-		}
+		add_pend(p, pend, base, base + len);
 		for (;;) {
 			start = find_next_bit(vm->words, len, *pos - base);
 			if (start == len)
@@ -265,8 +278,10 @@ static void commit(struct kvmx_tracker *t, u32 i, unsigned long pos, u32 end,
 {
 	const struct kvmx_slots *s = t->vm->slots;
 
-	for (; i < end; i++, pos = 0)
-		kvmx_pend_del(t->pend[i], pos, s->slot[i].npages - pos);
+	for (; i < end; i++, pos = 0) {
+		if (!kvmx_pend_empty(t->pend[i]))
+			kvmx_pend_del(t->pend[i], pos, s->slot[i].npages - pos);
+	}
 	if (i < s->nr && end_pos > pos)
 		kvmx_pend_del(t->pend[i], pos, end_pos - pos);
 }
@@ -350,6 +365,10 @@ static int run_pass(struct pass *p, struct kvmx_call *call, bool peek)
 		pos = gfn - s->slot[first].gfn;
 	start = pos;
 	for (i = first; i < s->nr; i++, pos = 0) {
+		if (!peek && !pos && !t->vm->ring)
+			i = kvmx_log_skip(t, i, &pos);
+		if (i == s->nr)
+			break;
 		ret = !p->budget ? 1 : peek ? peek_slot(p, i, &pos) : take_slot(p, i, &pos);
 		if (ret)
 			break;

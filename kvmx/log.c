@@ -50,12 +50,6 @@ static int set_manual_protect(struct kvmx_vm *vm, u64 value)
 	return kvm_call_arg(vm, KVM_ENABLE_CAP, &cap, sizeof(cap));
 }
 
-/* Whether logging a memslot tells anything: to a read-only one the guest cannot write. */
-static bool wants_log(const struct kvmx_mslot *s)
-{
-	return !(s->kvm_flags & KVM_MEM_READONLY) && !s->unloggable;
-}
-
 /**
  * kvmx_log_foreign() - whether somebody else has switched logging on
  * @s: the memslots before kvmx has touched them
@@ -95,6 +89,9 @@ static void reread(struct kvmx_vm *vm, struct kvmx_mslot *s)
  * @s: the memslot; updated
  * @on: which
  *
+ * A read-only memslot has nothing to log, but a memslot that the VMM has made again in the same
+ * place is only known by not being logged.
+ *
  * Context: in the VMM's address space, under kvmx_vm.lock.
  * Return: 0, also if the memslot needs no change or cannot be logged.
  */
@@ -109,7 +106,7 @@ int kvmx_log_slot(struct kvmx_vm *vm, struct kvmx_mslot *s, bool on)
 	};
 	int err;
 
-	if (!wants_log(s) || on == !!(s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES))
+	if (s->unloggable || on == !!(s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;
 	/* Its flags cannot change once it is made. */
 	if (s->kvm_flags & KVM_MEM_GUEST_MEMFD) {
@@ -236,6 +233,77 @@ static unsigned long next_word(const unsigned long *map, unsigned long w, unsign
 }
 
 /**
+ * kvmx_log_skip() - find the next memslot that has something to tell
+ * @t: the tracker
+ * @i: index of the memslot to begin with
+ * @pos: out: page up to which that memslot has nothing to tell
+ *
+ * While the memslots are those that we know, they need not be looked up one by one.
+ *
+ * Context: under kvmx_vm.lock; the bitmaps are the source.
+ * Return: index of a memslot from @i on; all before it have nothing to tell.
+ */
+u32 kvmx_log_skip(struct kvmx_tracker *t, u32 i, unsigned long *pos)
+{
+	const struct kvmx_slots *s = t->vm->slots;
+	struct kvm *kvm = t->vm->kvm;
+	unsigned long words, w, seen = 0;
+	int as, idx;
+
+	lockdep_assert_held(&t->vm->lock);
+	*pos = 0;
+	idx = srcu_read_lock(&kvm->srcu);
+	for (as = 0; as < kvmx_nr_as(kvm) && as < KVMX_MAX_AS; as++) {
+		if (__kvm_memslots(kvm, as)->generation != s->generation[as])
+			goto out;
+	}
+	for (; i < s->nr && seen < SEG_SCAN; i++, seen += words) {
+		const struct kvm_memory_slot *slot = s->slot[i].ident;
+
+		words = 0;
+		if (s->slot[i].unloggable || !kvmx_pend_empty(t->pend[i]))
+			break;
+		if (!slot->dirty_bitmap)
+			continue;
+		words = BITS_TO_LONGS(slot->npages);
+		w = next_word(slot->dirty_bitmap, 0, min(words, SEG_SCAN));
+		if (w < words) {
+			*pos = w * BITS_PER_LONG;
+			break;
+		}
+	}
+out:
+	srcu_read_unlock(&kvm->srcu, idx);
+	return i;
+}
+
+/**
+ * kvmx_put_words() - copy words to user space
+ * @to: where to, aligned
+ * @from: where from, aligned
+ * @nr: words
+ *
+ * As copy_to_user(), but in words whatever string instructions cost: little is copied at a time.
+ *
+ * Return: 0 or -EFAULT.
+ */
+int kvmx_put_words(u64 __user *to, const void *from, size_t nr)
+{
+	const u64 *word = from;
+	size_t i;
+
+	if (!user_access_begin(to, nr * sizeof(*to)))
+		return -EFAULT;
+	for (i = 0; i < nr; i++)
+		unsafe_put_user(word[i], to + i, fault);
+	user_access_end();
+	return 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+/**
  * kvmx_log_read() - copy a piece of a memslot's bitmap
  * @vm: the VM
  * @s: the memslot
@@ -255,9 +323,9 @@ int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long 
 	const struct kvm_memory_slot *slot;
 	const unsigned long *map;
 	int idx, err = 0;
-	u64 pages = 0;
 
 	lockdep_assert_held(&vm->lock);
+	seg->pages = 0;
 	idx = srcu_read_lock(&vm->kvm->srcu);
 	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
 	if (slot != s->ident || !slot->dirty_bitmap) {
@@ -269,16 +337,16 @@ int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long 
 	w = next_word(map, w, end);
 	seg->first = w;
 	for (last = w; w < end && w - seg->first < KVMX_SEG_WORDS && w - last <= SEG_GAP &&
-	     pages < budget; w++) {
+	     seg->pages < budget; w++) {
 		unsigned long v = READ_ONCE(map[w]);
 
 		vm->words[w - seg->first] = v;
 		if (v) {
-			pages += hweight_long(v);
+			seg->pages += hweight_long(v);
 			last = w;
 		}
 	}
-	seg->nr = pages ? last - seg->first + 1 : 0;
+	seg->nr = seg->pages ? last - seg->first + 1 : 0;
 	seg->end_page = min(w * BITS_PER_LONG, s->npages);
 out:
 	srcu_read_unlock(&vm->kvm->srcu, idx);
@@ -351,7 +419,7 @@ int kvmx_log_clear(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long
 	};
 
 	c.num_pages = min(nr * BITS_PER_LONG, s->npages - first * BITS_PER_LONG);
-	if (copy_to_user(c.dirty_bitmap, vm->words, nr * sizeof(long)))
+	if (kvmx_put_words(c.dirty_bitmap, vm->words, nr))
 		return -EFAULT;
 	vm->stats.clear_calls++;
 	return kvm_call_arg(vm, KVM_CLEAR_DIRTY_LOG, &c, sizeof(c));

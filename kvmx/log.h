@@ -10,11 +10,13 @@
  * struct kvmx_seg - a piece of KVM's bitmap of a memslot, in kvmx_vm.words
  * @first: first word
  * @nr: words, 0 if no bit was set
+ * @pages: bits set in them
  * @end_page: page up to which the bitmap was looked at
  */
 struct kvmx_seg {
 	unsigned long first;
 	unsigned long nr;
+	u64 pages;
 	unsigned long end_page;
 };
 
@@ -22,6 +24,8 @@ bool kvmx_log_foreign(const struct kvmx_slots *s);
 int kvmx_log_begin(struct kvmx_vm *vm);
 void kvmx_log_end(struct kvmx_vm *vm);
 int kvmx_log_slot(struct kvmx_vm *vm, struct kvmx_mslot *s, bool on);
+u32 kvmx_log_skip(struct kvmx_tracker *t, u32 i, unsigned long *pos);
+int kvmx_put_words(u64 __user *to, const void *from, size_t nr);
 int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,
 		  u64 budget, struct kvmx_seg *seg);
 int kvmx_log_peek(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,

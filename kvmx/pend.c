@@ -257,75 +257,113 @@ void kvmx_pend_del(struct kvmx_pend *p, unsigned long start, unsigned long npage
 	}
 }
 
-/* First page of the set in chunk @c at or after offset @off, KVMX_CHUNK_PAGES if there is none. */
-static unsigned long chunk_next(const struct kvmx_pend *p, unsigned long c, unsigned long off)
+/* Extents under construction. */
+struct extents {
+	struct kvmx_extent *ext;
+	u32 nr;
+	u32 max;
+};
+
+/* Adds pages, to the last extent if they follow it. Returns false if there is no room. */
+static inline bool extents_add(struct extents *e, unsigned long start, unsigned long npages)
 {
-	const struct kvmx_chunk *ch = &p->chunk[c];
-	unsigned long line = off / LINE_PAGES;
-	u64 lines;
+	struct kvmx_extent *last = e->nr ? &e->ext[e->nr - 1] : NULL;
 
-	if (test_bit(c, full(p)))
-		return off < chunk_pages(p, c) ? off : KVMX_CHUNK_PAGES;
-	for (lines = ch->lines >> line << line; lines; lines &= lines - 1) {
-		unsigned long base = __ffs64(lines) * LINE_PAGES;
-		unsigned long bit;
-
-		bit = find_next_bit(ch->bits, base + LINE_PAGES, max(off, base));
-		if (bit < base + LINE_PAGES)
-			return bit;
+	if (last && last->start + last->npages == start) {
+		last->npages += npages;
+		return true;
 	}
-	return KVMX_CHUNK_PAGES;
+	if (e->nr == e->max)
+		return false;
+	e->ext[e->nr++] = (struct kvmx_extent) { .start = start, .npages = npages };
+	return true;
 }
 
-/* First page not in the set in chunk @c at or after @off, or the pages of the chunk. */
-static unsigned long chunk_next_gap(const struct kvmx_pend *p, unsigned long c, unsigned long off)
+/* Adds the pages of a word of a bitmap that begins at page @base. */
+static inline bool extents_add_word(struct extents *e, unsigned long base, unsigned long word)
 {
-	unsigned long n = chunk_pages(p, c);
+	unsigned long bit, rest, n;
+
+	while (word) {
+		bit = __ffs(word);
+		rest = ~(word >> bit);
+		n = rest ? __ffs(rest) : BITS_PER_LONG;
+		if (!extents_add(e, base + bit, n))
+			return false;
+		if (bit + n >= BITS_PER_LONG)
+			break;
+		word &= ~0UL << (bit + n);
+	}
+	return true;
+}
+
+/* Adds the pages of chunk @c in [@from, @to), both counted from the chunk's first page. */
+static bool extents_add_chunk(struct extents *e, const struct kvmx_pend *p, unsigned long c,
+			      unsigned long from, unsigned long to)
+{
+	const struct kvmx_chunk *ch = &p->chunk[c];
+	unsigned long base = c * KVMX_CHUNK_PAGES;
+	unsigned long line = from / LINE_PAGES;
+	u64 lines = ch->lines >> line << line;
 
 	if (test_bit(c, full(p)))
-		return n;
-	if (!test_bit(c, some(p)))
-		return off;
-	return find_next_zero_bit(p->chunk[c].bits, n, off);
+		return extents_add(e, base + from, to - from);
+	for (; lines; lines &= lines - 1) {
+		unsigned long w = __ffs64(lines) * KVMX_LINE_WORDS, end = w + KVMX_LINE_WORDS;
+
+		w = max(w, from / BITS_PER_LONG);
+		for (; w < end && w * BITS_PER_LONG < to; w++) {
+			unsigned long word = ch->bits[w];
+
+			if (!word)
+				continue;
+			if (w == from / BITS_PER_LONG)
+				word &= ~0UL << from % BITS_PER_LONG;
+			if (w == to / BITS_PER_LONG)
+				word &= ~(~0UL << to % BITS_PER_LONG);
+			if (!extents_add_word(e, base + w * BITS_PER_LONG, word))
+				return false;
+		}
+	}
+	return true;
 }
 
 /**
- * kvmx_pend_next() - find the next run of pages
+ * kvmx_pend_extents() - list the pages of the set
  * @p: the set
  * @from: page to begin at
- * @npages: out: length of the run, at most U32_MAX
+ * @to: page to end before, at most the pages of the memslot
+ * @ext: out: the extents, none of which touches the next
+ * @max: room in @ext, at least 1
  *
- * Return: the first page of the run, or the pages of the memslot if there is none.
+ * Return: how many extents were written. If that is @max, there may be more behind the last.
  */
-unsigned long kvmx_pend_next(const struct kvmx_pend *p, unsigned long from, unsigned long *npages)
+u32 kvmx_pend_extents(const struct kvmx_pend *p, unsigned long from, unsigned long to,
+		      struct kvmx_extent *ext, u32 max)
 {
-	unsigned long c = from / KVMX_CHUNK_PAGES;
-	unsigned long off = from % KVMX_CHUNK_PAGES;
-	unsigned long start, end;
+	struct extents e = { .ext = ext, .max = max };
+	unsigned long c = from / KVMX_CHUNK_PAGES, nr = nr_chunks(to);
 
-	*npages = 0;
-	for (;;) {
-		c = find_next_bit(some(p), nr_chunks(p->npages), c);
-		if (c >= nr_chunks(p->npages))
-			return p->npages;
-		if (c != from / KVMX_CHUNK_PAGES)
-			off = 0;
-		off = chunk_next(p, c, off);
-		if (off < KVMX_CHUNK_PAGES)
+	for (c = find_next_bit(some(p), nr, c); c < nr; c = find_next_bit(some(p), nr, c + 1)) {
+		unsigned long base = c * KVMX_CHUNK_PAGES;
+		unsigned long lo = max(from, base) - base;
+		unsigned long hi = min(to - base, chunk_pages(p, c));
+
+		if (lo < hi && !extents_add_chunk(&e, p, c, lo, hi))
 			break;
-		c++;
 	}
-	start = c * KVMX_CHUNK_PAGES + off;
-	do {
-		off = chunk_next_gap(p, c, off);
-		end = c * KVMX_CHUNK_PAGES + off;
-		if (off < KVMX_CHUNK_PAGES || end - start > U32_MAX)
-			break;
-		off = 0;
-		c++;
-	} while (c < nr_chunks(p->npages));
-	*npages = min_t(unsigned long, end - start, U32_MAX);
-	return start;
+	return e.nr;
+}
+
+/**
+ * kvmx_pend_empty() - whether there is no page in the set
+ * @p: the set
+ *
+ * Return: that.
+ */
+bool kvmx_pend_empty(const struct kvmx_pend *p)
+{
+	return bitmap_empty(some(p), nr_chunks(p->npages));
 }
 
 /**

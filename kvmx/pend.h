@@ -37,6 +37,16 @@ struct kvmx_pend {
 	struct kvmx_chunk chunk[];
 };
 
+/**
+ * struct kvmx_extent - consecutive pages of a set
+ * @start: first page
+ * @npages: pages
+ */
+struct kvmx_extent {
+	unsigned long start;
+	unsigned long npages;
+};
+
 struct kvmx_pend *kvmx_pend_alloc(unsigned long npages);
 void kvmx_pend_free(struct kvmx_pend *p);
 void kvmx_pend_fill(struct kvmx_pend *p);
@@ -44,7 +54,9 @@ void kvmx_pend_add(struct kvmx_pend *p, unsigned long start, unsigned long npage
 void kvmx_pend_add_words(struct kvmx_pend *p, unsigned long first_word,
 			 const unsigned long *words, unsigned long nr_words);
 void kvmx_pend_del(struct kvmx_pend *p, unsigned long start, unsigned long npages);
-unsigned long kvmx_pend_next(const struct kvmx_pend *p, unsigned long from, unsigned long *npages);
+u32 kvmx_pend_extents(const struct kvmx_pend *p, unsigned long from, unsigned long to,
+		      struct kvmx_extent *ext, u32 max);
+bool kvmx_pend_empty(const struct kvmx_pend *p);
 u64 kvmx_pend_count(const struct kvmx_pend *p);
 u64 kvmx_pend_bytes(const struct kvmx_pend *p);
 

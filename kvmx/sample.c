@@ -28,7 +28,7 @@ struct sample {
 
 static bool usable(const struct kvmx_mslot *s)
 {
-	return s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES && !s->unloggable;
+	return s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES && !(s->kvm_flags & KVM_MEM_READONLY);
 }
 
 static u64 usable_pages(const struct kvmx_slots *s)

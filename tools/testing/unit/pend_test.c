@@ -30,6 +30,18 @@ static bool fails_always(void)
 }
 
 /* the plain set that the real one is compared with */
+/* the first extent at or after @from; pages of the memslot if there is none */
+static unsigned long next_extent(const struct kvmx_pend *p, unsigned long from, unsigned long *n)
+{
+	struct kvmx_extent e;
+
+	*n = 0;
+	if (!kvmx_pend_extents(p, from, p->npages, &e, 1))
+		return p->npages;
+	*n = e.npages;
+	return e.start;
+}
+
 struct model {
 	unsigned long npages;
 	bool *has;
@@ -73,7 +85,7 @@ static bool read_all(const struct kvmx_pend *p, struct model *m)
 
 	memset(m->seen, 0, m->npages);
 	for (;;) {
-		at = kvmx_pend_next(p, from, &n);
+		at = next_extent(p, from, &n);
 		if (at >= m->npages)
 			return at == m->npages && !n;
 		/* a run is as long as it can be, so two never touch */
@@ -84,10 +96,10 @@ static bool read_all(const struct kvmx_pend *p, struct model *m)
 	}
 }
 
-/* whether kvmx_pend_next() is right from anywhere */
+/* whether next_extent() is right from anywhere */
 static bool check_next(const struct kvmx_pend *p, const struct model *m, unsigned long from)
 {
-	unsigned long n, at = kvmx_pend_next(p, from, &n), want = from, end;
+	unsigned long n, at = next_extent(p, from, &n), want = from, end;
 
 	while (want < m->npages && !m->has[want])
 		want++;
@@ -95,6 +107,38 @@ static bool check_next(const struct kvmx_pend *p, const struct model *m, unsigne
 	while (end < m->npages && m->has[end])
 		end++;
 	return at == want && n == end - want;
+}
+
+/* whether a list of extents of any part, in pieces of any length, is right */
+static bool check_extents(const struct kvmx_pend *p, const struct model *m, unsigned long from,
+			  unsigned long to, u32 max)
+{
+	struct kvmx_extent e[7];
+	unsigned long pos = from;
+	u32 i, nr;
+
+	do {
+		nr = kvmx_pend_extents(p, pos, to, e, max);
+		for (i = 0; i < nr; i++) {
+			for (; pos < e[i].start; pos++) {
+				if (m->has[pos])
+					return false;
+			}
+			if (!e[i].npages || e[i].npages > to - pos)
+				return false;
+			for (; pos < e[i].start + e[i].npages; pos++) {
+				if (!m->has[pos])
+					return false;
+			}
+			if (pos < to && m->has[pos])
+				return false;
+		}
+	} while (nr == max);
+	for (; pos < to; pos++) {
+		if (m->has[pos])
+			return false;
+	}
+	return kvmx_pend_empty(p) == !model_count(m);
 }
 
 static void random_range(unsigned long npages, unsigned long *start, unsigned long *n)
@@ -226,6 +270,7 @@ static void run_steps(struct __test_metadata *const _metadata, struct kvmx_pend 
 		      struct model *m, u32 steps, u32 faults)
 {
 	struct kvmx_pend *p = *set;
+	unsigned long start, n;
 	u64 extra, over, all = 0;
 	u32 i;
 
@@ -250,6 +295,8 @@ static void run_steps(struct __test_metadata *const _metadata, struct kvmx_pend 
 		ASSERT_EQ(model_count(m), kvmx_pend_count(p));
 		ASSERT_TRUE(check_next(p, m, rnd_below(&rnd, m->npages)));
 		ASSERT_TRUE(check_next(p, m, m->npages - 1));
+		random_range(m->npages, &start, &n);
+		ASSERT_TRUE(check_extents(p, m, start, start + n, 1 + rnd_below(&rnd, 7)));
 		/* 33 KiB per GiB, and what is there once per set */
 		ASSERT_LE(kvmx_pend_bytes(p), 160 + p->npages / 8 * 33 / 32);
 	}
@@ -290,18 +337,15 @@ TEST(whole_memory_needs_no_bitmap)
 	kvmx_pend_fill(p);
 	EXPECT_EQ(npages, kvmx_pend_count(p));
 	EXPECT_EQ(bytes, kvmx_pend_bytes(p));
-	/* a run's length has 32 bits */
-	EXPECT_EQ(0, kvmx_pend_next(p, 0, &n));
-	EXPECT_EQ(0xffffffffUL, n);
-	EXPECT_EQ(0xffffffffUL, kvmx_pend_next(p, n, &n));
-	EXPECT_EQ(0xffffffffUL, n);
-	EXPECT_EQ(npages - 2, kvmx_pend_next(p, npages - 2, &n));
+	EXPECT_EQ(0, next_extent(p, 0, &n));
+	EXPECT_EQ(npages, n);
+	EXPECT_EQ(npages - 2, next_extent(p, npages - 2, &n));
 	EXPECT_EQ(2, n);
 	/* removing whole chunks needs no memory either */
 	kvmx_pend_del(p, 0, npages);
 	EXPECT_EQ(0, kvmx_pend_count(p));
 	EXPECT_EQ(0, p->over);
-	EXPECT_EQ(npages, kvmx_pend_next(p, 0, &n));
+	EXPECT_EQ(npages, next_extent(p, 0, &n));
 	kvmx_pend_free(p);
 }
 
@@ -318,7 +362,7 @@ TEST(emptied_bitmap_is_reused)
 	unit_alloc_fails = fails_always;
 	kvmx_pend_add(p, 100, 1);
 	EXPECT_EQ(bytes, kvmx_pend_bytes(p));
-	EXPECT_EQ(100, kvmx_pend_next(p, 0, &n));
+	EXPECT_EQ(100, next_extent(p, 0, &n));
 	EXPECT_EQ(1, n);
 	/* and a full chunk that had one can be taken apart without memory */
 	kvmx_pend_fill(p);

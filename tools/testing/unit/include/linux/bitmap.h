@@ -16,6 +16,11 @@ static inline void bitmap_clear(unsigned long *map, unsigned int start, unsigned
 		__clear_bit(start++, map);
 }
 
+static inline bool bitmap_empty(const unsigned long *map, unsigned int n)
+{
+	return find_next_bit(map, n, 0) == n;
+}
+
 static inline bool bitmap_full(const unsigned long *map, unsigned int n)
 {
 	return find_next_zero_bit(map, n, 0) == n;
