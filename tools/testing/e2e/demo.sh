@@ -91,7 +91,8 @@ grep -a '^GUEST' "$WORK/console" | show
 sleep 3
 kvmxctl vm list | show
 
-title "2. It moves to a second kvmx-vmm through a link of $((BANDWIDTH / 1048576)) MiB/s, paused for at most $ALLOWED_MS ms"
+title "2. It moves to a second kvmx-vmm through a link of $((BANDWIDTH / 1048576)) MiB/s," \
+	"paused for at most $ALLOWED_MS ms"
 show_move || give_up "the guest has not moved: $ANSWER"
 sleep 3
 
