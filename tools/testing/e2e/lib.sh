@@ -364,19 +364,23 @@ retry()
 
 move_or_retry()
 {
-	move "$@" && return
-	diag "$ANSWER"
-	# Perhaps it runs over there.
-	[ "$(report outcome)" = failed ] || return
-	retry "not moved"
-	move "$@"
+	local tries=3
+
+	until move "$@"; do
+		diag "$ANSWER"
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return
+		# Else perhaps it runs over there.
+		[ "$(report outcome)" = failed ] || return
+		retry "not moved"
+	done
 }
 
 paused_briefly()
 {
 	beats_within 1 "$ALLOWED_MS" && return
 	retry "paused for too long"
-	move && sleep 2 && describe_move && beats_within 1 "$ALLOWED_MS"
+	move_or_retry && sleep 2 && describe_move && beats_within 1 "$ALLOWED_MS"
 }
 
 # moves WHAT OPTION...: as move(), with a result, and no way on without it.
