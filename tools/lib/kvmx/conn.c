@@ -225,12 +225,15 @@ int conn_await(struct conn *c, enum chunk_type type)
 
 	for (;;) {
 		ret = conn_poll(c);
-		if (ret || conn_got(c, type))
+		/* That it is gone now does not unsay it. */
+		if (conn_got(c, type))
+			return 0;
+		if (ret)
 			return ret;
 		if (now_ns() >= deadline)
 			return fail(c->report, -ETIMEDOUT, "the destination does not answer");
 		ret = link_wait(&c->link, deadline);
-		if (ret < 0)
+		if (ret < 0 && !conn_got(c, type))
 			return ret;
 	}
 }

@@ -121,6 +121,10 @@ static int say_go(struct sender *s)
 	size_t sent;
 	int ret;
 
+	/* It may have gone, or changed its mind, right after it was ready. */
+	ret = conn_poll(&s->conn);
+	if (ret)
+		return ret;
 	put_le64(payload, s->conn.out.chain);
 	ret = conn_put_small(&s->conn, CHUNK_GO, payload, sizeof(payload), &sent);
 	/* Not one byte of it went out: it was not said, the guest is still ours. */

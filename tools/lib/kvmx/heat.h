@@ -15,9 +15,9 @@
 #define HEAT_BLOCK		512	/* pages that warm up together */
 #define HEAT_CYCLE		254
 #define HEAT_MAX_AGE		200	/* quanta; older is stale */
-#define HEAT_STAMP_NEVER	0	/* not written so far, nor its neighbours */
+#define HEAT_STAMP_NEVER	0	/* not written, nor its neighbours */
 #define HEAT_STAMP_STALE	255
-#define HEAT_STAMP_WARM		256	/* not written, but pages around it; not stored with pages */
+#define HEAT_STAMP_WARM		256	/* not written, its neighbours are; never stored */
 /*
  * Added to the stamp of a page that was written, and written again within two quanta. It is what
  * tells the hot set from a page that happened to be written just now.
