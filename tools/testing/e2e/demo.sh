@@ -3,7 +3,7 @@
 #
 # Shows a real Linux guest move from one VMM to another while it works.
 
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2119
 . "$(dirname "$0")/lib.sh"
 
 MEMORY=192M

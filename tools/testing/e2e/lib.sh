@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=dash disable=SC2034
+# shellcheck shell=dash disable=SC2034,SC2119,SC2120
 #
 # Runs real guests in kvmx-vmm and moves them about, inside a test machine. Sourced by the
 # scripts beside it. One guest at a time: $HERE names the VMM that has it.
