@@ -252,7 +252,8 @@ idle_rate()
 {
 	ctl dirty rate "$GUEST_PID" --seconds 0.5 && ends 0 "INTERVAL" "This cannot show" &&
 		ctl -j dirty rate "$GUEST_PID" --seconds 0.5 && ends 0 && json /source content &&
-		json /total_bytes 67108864 && json /content/changed 0 && json /content/samples 4096 &&
+		json /total_bytes 67108864 && json /content/changed 0 &&
+		json /content/samples 4096 &&
 		json "/points/$(($(json "/points#") - 1))/pages" 0
 }
 
@@ -317,7 +318,8 @@ verdicts()
 	ctl -j dirty predict "$pid" --bandwidth 1M --allowed-ms 10 --seconds 1
 	ends 0 && json /prediction/verdict offline &&
 		between "$(json /prediction/offline_ns)" 63000000000 65000000000 || return 1
-	ctl -j dirty predict "$pid" --bandwidth 12M --allowed-ms 300 --min-vcpu-percent 5 --seconds 1
+	ctl -j dirty predict "$pid" --bandwidth 12M --allowed-ms 300 --min-vcpu-percent 5 \
+		--seconds 1
 	ends 0 && json /prediction/verdict throttle &&
 		between "$(json /prediction/vcpu_permille)" 50 999 || return 1
 	ctl -j dirty predict "$pid" --bandwidth 0 --allowed-ms 10 --seconds 0.1
