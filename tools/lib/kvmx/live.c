@@ -13,6 +13,7 @@
 
 #define SHORT_SLICE_NS		(10 * NSEC_PER_MSEC)
 #define BATCH_PAGES		64
+#define HARVEST_SHARE		4	/* of the time between two */
 #define ASK_EVERY_NS		(150 * NSEC_PER_MSEC)
 #define HISTORY_NS		NSEC_PER_SEC
 #define SURE_THROTTLE_NS	(500 * NSEC_PER_MSEC)
@@ -173,7 +174,9 @@ static int end_slice(struct live *l)
 	s->progress.dirty_rate = heat_dirty_rate(&s->pages.heat);
 	make_plan(l);
 	measure_begin(s);
-	l->next = s->last_harvest + s->policy->slice_ns;
+	/* On a host on which harvests take long they must not take all the time. */
+	l->next = max_u64(s->last_harvest + s->policy->slice_ns,
+			  s->mark_ns + HARVEST_SHARE * s->harvest_ns);
 	return measure_ping(s, now_ns());
 }
 
@@ -375,7 +378,7 @@ static int try_pause(struct live *l, uint64_t predicted)
 static int idle(struct live *l, const struct pause_view *v)
 {
 	struct sender *s = l->s;
-	uint64_t soon = s->last_harvest + SHORT_SLICE_NS;
+	uint64_t soon = s->last_harvest + SHORT_SLICE_NS + HARVEST_SHARE * s->harvest_ns;
 	int ret = tx_flush(s);
 
 	if (ret)

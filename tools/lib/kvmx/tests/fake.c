@@ -300,6 +300,7 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 
 	if (g->fail_harvest && !--g->fail_harvest)
 		return -EFAULT;
+	usleep(g->harvest_us);
 	h->nr_runs = 0;
 	h->nr_pages = 0;
 	h->status = 0;

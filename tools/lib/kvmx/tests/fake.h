@@ -63,6 +63,7 @@ struct fake_guest {
 	int fail_start;
 	bool no_save_write;	/* save_state() leaves guest memory alone */
 	int cancel_phase;	/* -1: none */
+	unsigned int harvest_us;	/* how long one takes */
 	size_t state_len;	/* of the device state */
 	uint64_t burst;		/* pages written between the decision to pause and the pause */
 	struct kvmx_migrate_progress progress;

@@ -21,6 +21,7 @@ FIXTURE(scene)
 	struct fake_load load[FAKE_MAX_LOADS];
 	struct kvmx_migrate_policy policy;
 	uint64_t burst;
+	unsigned int harvest_us;
 	struct fake_guest guest;
 	struct fake_dest *dest;
 	struct kvmx_migrate_report report;
@@ -70,6 +71,7 @@ static void run_once(SCENE *sc)
 	fake_init(g, PAGES_ALL, sc->filled);
 	memcpy(g->load, sc->load, sizeof(g->load));
 	g->burst = sc->burst;
+	g->harvest_us = sc->harvest_us;
 	sc->dest = fake_dest_new(PAGES_ALL);
 	fake_relay_start(&relay, LINK, ~0ULL, ~0ULL);
 	fake_receive_start(sc->dest, relay.fd[1]);
@@ -158,6 +160,17 @@ TEST_F_TIMEOUT(scene, idle, 60)
 	EXPECT_BYTES(16);
 	EXPECT_GE(100 * NSEC_PER_MSEC, self->report.pause_ns);
 	EXPECT_EQ(PAGES(48), self->report.absent_pages);
+}
+
+TEST_F_TIMEOUT(scene, slow_harvests, 60)
+{
+	/* Three times as long as a slice: between two of them there must be time to send. */
+	self->harvest_us = 150000;
+	self->policy.max_time_ns = 60 * NSEC_PER_SEC;
+	run_once(self);
+	tell(self);
+	EXPECT_MOVED();
+	EXPECT_GE(4 * NSEC_PER_SEC, self->report.total_ns);
 }
 
 TEST_F_TIMEOUT(scene, uniform, 60)
