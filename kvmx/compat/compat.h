@@ -6,10 +6,9 @@
 #define KVMX_COMPAT_H
 
 #include <linux/kvm_host.h>
-#include <linux/version.h>
 
 /* 6.8 made the number of address spaces a property of the VM. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#ifdef KVM_ADDRESS_SPACE_NUM
 static inline int kvmx_nr_as(struct kvm *kvm)
 {
 	return KVM_ADDRESS_SPACE_NUM;
