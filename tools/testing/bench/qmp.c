@@ -51,7 +51,7 @@ static const char *ask(FILE *qemu, const char *command, char *line, size_t size)
 	return answer(qemu, line, size);
 }
 
-static struct json_object *query(FILE *qemu, char *line, size_t size)
+static struct json_object *migration(FILE *qemu, char *line, size_t size)
 {
 	const char *reply = ask(qemu, "{\"execute\":\"query-migrate\"}", line, size);
 
@@ -82,7 +82,7 @@ static int wait_migrated(FILE *qemu, time_t seconds)
 
 	while (!over) {
 		usleep(POLL_US);
-		reply = query(qemu, line, sizeof(line));
+		reply = migration(qemu, line, sizeof(line));
 		if (!reply)
 			return 1;
 		if (field(reply, "expected-downtime"))
