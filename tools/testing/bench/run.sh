@@ -57,7 +57,7 @@ migrate()
 
 	here=$(dirname "$0")
 	say "migrate on $KERNEL"
-	rm -f "$OUT/migrate-$KERNEL.json"
+	rm -f "$OUT/migrate-$KERNEL.json" "$log"
 	"$VM_DIR/run" -k "$KERNEL" -n bench-migrate -m 3072 -t 2400 -g -q \
 		-f "$BUILD/user/kvmx-vmm" -f "$BUILD/user/e2e/relay" \
 		-f "$BUILD/user/bench/beatlog" -f "$BUILD/user/bench/qmp" \

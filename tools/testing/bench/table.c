@@ -4,6 +4,7 @@
  * what it must be.
  */
 #include <json.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@ static const char *show(char *buf, size_t size, double value)
 {
 	double abs = value < 0 ? -value : value;
 
+	if (isinf(value))
+		return "never";
 	snprintf(buf, size, "%.*f", abs >= 100 ? 0 : abs >= 10 ? 1 : 2, value);
 	return buf;
 }
