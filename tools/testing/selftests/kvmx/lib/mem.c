@@ -61,7 +61,11 @@ void *mem_map(enum mem_kind kind, size_t bytes)
 	case MEM_MEMFD:
 		return map_memfd(bytes);
 	case MEM_RESERVE:
-		return map_aligned(bytes, MAP_NORESERVE);
+		p = map_aligned(bytes, MAP_NORESERVE);
+		/* A page here and there must cost a page, not a huge one. */
+		if (p)
+			madvise(p, bytes, MADV_NOHUGEPAGE);
+		return p;
 	}
 	errno = EINVAL;
 	return NULL;
