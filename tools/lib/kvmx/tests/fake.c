@@ -122,6 +122,7 @@ static void *guest_thread(void *arg)
 		pthread_mutex_lock(&g->lock);
 		now = now_ns();
 		stop = g->stop;
+		g->late_ns = max_u64(g->late_ns, now - last - TICK_NS);
 		if (!g->paused)
 			for (i = 0; i < FAKE_MAX_LOADS; i++)
 				if (g->load[i].pattern != FAKE_IDLE)

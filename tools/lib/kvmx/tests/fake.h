@@ -46,6 +46,7 @@ struct fake_guest {
 	uint32_t permille;
 	uint64_t seed;
 	uint64_t written;
+	uint64_t late_ns;	/* the longest that the machine kept it waiting */
 	uint64_t *dirty;
 	uint64_t *sampled;
 

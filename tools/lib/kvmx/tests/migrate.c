@@ -110,9 +110,11 @@ static void run(SCENE *sc)
 	for (tries = 1;; tries++) {
 		run_once(sc);
 		tell(sc);
-		if (tries == TRIES || sc->report.bandwidth > LINK / 100 * 92)
+		if (tries == TRIES || (sc->report.bandwidth > LINK / 100 * 92 &&
+				       sc->guest.late_ns < 15 * NSEC_PER_MSEC))
 			return;
-		printf("# the machine is too busy for the link: again\n");
+		printf("# the machine is too busy (%.0f ms late): again\n",
+		       sc->guest.late_ns / 1e6);
 		fake_free(&sc->guest);
 		fake_dest_free(sc->dest);
 	}
@@ -130,7 +132,10 @@ static void run(SCENE *sc)
 	EXPECT_GE(PAGES_ALL * PAGE_BYTES / 1024 * 42 / 10, self->report.table_bytes); \
 } while (0)
 
-/* Within what is allowed, and as predicted: 15 % or a few ms of a busy machine. */
+/* A machine that keeps the guest waiting keeps the sender, the link and the destination, too. */
+#define BUSY_NS		(10 * NSEC_PER_MSEC + 4 * self->guest.late_ns)
+
+/* Within what is allowed, and as predicted: to 15 %. */
 #define EXPECT_LIVE() do { \
 	uint64_t off = self->report.pause_ns > self->report.predicted_ns ? \
 		self->report.pause_ns - self->report.predicted_ns : \
@@ -138,8 +143,8 @@ static void run(SCENE *sc)
 	EXPECT_MOVED(); \
 	EXPECT_EQ(0, self->report.offline); \
 	EXPECT_EQ(1000, self->report.vcpu_permille); \
-	EXPECT_GE(ALLOWED_NS / 100 * 110, self->report.pause_ns); \
-	EXPECT_GE(self->report.predicted_ns / 100 * 15 + 20 * NSEC_PER_MSEC, off); \
+	EXPECT_GE(ALLOWED_NS + BUSY_NS, self->report.pause_ns); \
+	EXPECT_GE(self->report.predicted_ns / 100 * 15 + BUSY_NS, off); \
 } while (0)
 
 #define EXPECT_BYTES(_mib) EXPECT_GE((_mib) * MIB, self->report.bytes)
@@ -158,7 +163,7 @@ TEST_F_TIMEOUT(scene, idle, 60)
 	run(self);
 	EXPECT_LIVE();
 	EXPECT_BYTES(16);
-	EXPECT_GE(100 * NSEC_PER_MSEC, self->report.pause_ns);
+	EXPECT_GE(80 * NSEC_PER_MSEC + BUSY_NS, self->report.pause_ns);
 	EXPECT_EQ(PAGES(48), self->report.absent_pages);
 }
 
@@ -195,9 +200,8 @@ TEST_F_TIMEOUT(scene, hot_set, 60)
 TEST_F_TIMEOUT(scene, hot_set_and_uniform, 60)
 {
 	/* The link carries the sum of what is written never, and what is not hot easily. */
-	add_load(self, FAKE_STREAM, 4, 10240);
+	add_load(self, FAKE_STREAM, 3, 7680);
 	add_load(self, FAKE_UNIFORM, 16, 1024);
-	self->policy.fixed_ns = 0;
 	run(self);
 	EXPECT_LIVE();
 	EXPECT_BYTES(50);
@@ -240,7 +244,7 @@ TEST_F_TIMEOUT(scene, impossible_is_told_at_once, 60)
 	EXPECT_STAYED();
 	EXPECT_EQ(0, self->guest.pauses);
 	EXPECT_EQ(KVMX_VERDICT_OFFLINE, self->guest.first_told);
-	EXPECT_GE(NSEC_PER_SEC, self->guest.first_told_ns);
+	EXPECT_GE(NSEC_PER_SEC + BUSY_NS, self->guest.first_told_ns);
 	EXPECT_GE(6 * NSEC_PER_SEC, self->report.total_ns);
 	EXPECT_NE(NULL, strstr(self->report.reason, "stays here"));
 }
@@ -255,7 +259,7 @@ TEST_F_TIMEOUT(scene, told_before_the_first_byte, 60)
 	EXPECT_EQ(-ECANCELED, self->ret);
 	EXPECT_STAYED();
 	EXPECT_EQ(KVMX_VERDICT_OFFLINE, self->report.first_verdict);
-	EXPECT_GE(400 * NSEC_PER_MSEC, self->report.first_verdict_ns);
+	EXPECT_GE(300 * NSEC_PER_MSEC + BUSY_NS, self->report.first_verdict_ns);
 	EXPECT_GE(LINK / 2 / 1000 * (self->report.total_ns / 1000000 + 100), self->report.bytes);
 }
 
@@ -269,7 +273,7 @@ TEST_F_TIMEOUT(scene, throttled, 60)
 	EXPECT_LE(1, self->guest.throttles);
 	EXPECT_GT(900, self->report.vcpu_permille);
 	EXPECT_LE(200, self->report.vcpu_permille);
-	EXPECT_GE(ALLOWED_NS / 100 * 110, self->report.pause_ns);
+	EXPECT_GE(ALLOWED_NS + BUSY_NS, self->report.pause_ns);
 }
 
 TEST_F_TIMEOUT(scene, throttling_is_undone, 60)
@@ -292,7 +296,7 @@ TEST_F_TIMEOUT(scene, offline_if_need_be, 60)
 	EXPECT_EQ(1, self->report.offline);
 	EXPECT_LT(ALLOWED_NS, self->report.pause_ns);
 	/* What was quiet was sent before: the pause is for the 16 MiB that were not. */
-	EXPECT_GE(1400 * NSEC_PER_MSEC, self->report.pause_ns);
+	EXPECT_GE(1400 * NSEC_PER_MSEC + BUSY_NS, self->report.pause_ns);
 }
 
 TEST_F_TIMEOUT(scene, out_of_time, 60)
@@ -303,7 +307,7 @@ TEST_F_TIMEOUT(scene, out_of_time, 60)
 	tell(self);
 	EXPECT_EQ(-ECANCELED, self->ret);
 	EXPECT_STAYED();
-	EXPECT_GE(NSEC_PER_SEC, self->report.total_ns);
+	EXPECT_GE(NSEC_PER_SEC + BUSY_NS, self->report.total_ns);
 }
 
 TEST_F_TIMEOUT(scene, pause_is_taken_back, 60)
@@ -315,7 +319,7 @@ TEST_F_TIMEOUT(scene, pause_is_taken_back, 60)
 	EXPECT_STAYED();
 	EXPECT_EQ(self->policy.max_aborts, self->report.aborts);
 	EXPECT_LT(0, self->report.aborted_ns);
-	EXPECT_GE(self->report.aborts * ALLOWED_NS, self->report.aborted_ns);
+	EXPECT_GE(self->report.aborts * (ALLOWED_NS + BUSY_NS), self->report.aborted_ns);
 }
 
 TEST_F_TIMEOUT(scene, no_pause_is_taken_back, 60)
@@ -335,7 +339,8 @@ TEST_F_TIMEOUT(scene, plain, 60)
 	run(self);
 	EXPECT_MOVED();
 	EXPECT_EQ(0, self->report.same_pages);
-	EXPECT_GE(ALLOWED_NS / 100 * 120, self->report.pause_ns);
+	/* It knows nothing of what a pause costs besides pages. */
+	EXPECT_GE(ALLOWED_NS / 100 * 120 + BUSY_NS, self->report.pause_ns);
 	EXPECT_LE(PAGES(32), self->report.data_pages);
 }
 
