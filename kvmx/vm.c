@@ -8,6 +8,7 @@
  */
 #include <linux/anon_inodes.h>
 #include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/ctype.h>
 #include <linux/dcache.h>
 #include <linux/file.h>
@@ -108,8 +109,13 @@ static void vm_settle(struct work_struct *work)
 	if (mmget_not_zero(vm->mm)) {
 		kthread_use_mm(vm->mm);
 		mutex_lock(&vm->lock);
-		if (vm->file && vm->logging && !vm->sampling && !vm->nr_trackers)
+		if (vm->file && vm->logging && !vm->sampling && !vm->nr_trackers) {
+			/* The VMM may change what KVM reads: give it its own rights, not ours. */
+			const struct cred *old = override_creds(vm->file->f_cred);
+
 			kvmx_log_end(vm);
+			revert_creds(old);
+		}
 		mutex_unlock(&vm->lock);
 		kthread_unuse_mm(vm->mm);
 		mmput(vm->mm);
