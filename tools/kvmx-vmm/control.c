@@ -75,8 +75,10 @@ static struct json_object *start_send(struct control *control, struct control_cl
 {
 	int err;
 
-	if (vcpus_paused(&control->vm->vcpus) & (PAUSE_START | PAUSE_END))
-		return refuse("there is no guest to send");
+	/* While a job is under way, that is what job_start() says. */
+	if (control->job->kind == JOB_NONE &&
+	    vcpus_paused(&control->vm->vcpus) & PAUSE_NO_SEND)
+		return refuse("there is no guest to send, or it may run elsewhere");
 	err = job_start(control->job, JOB_SEND, place, control->vm->opt->offline);
 	if (err)
 		return result(err);

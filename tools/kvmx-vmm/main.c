@@ -50,7 +50,7 @@ static void start_migration(struct loop *loop)
 
 	if (!opt->migrate_to)
 		say("where to? Give --migrate-to or --save");
-	else if (vcpus_paused(&loop->vm->vcpus) & (PAUSE_START | PAUSE_END))
+	else if (vcpus_paused(&loop->vm->vcpus) & PAUSE_NO_SEND)
 		say("there is no guest to send");
 	else
 		err = job_start(&loop->job, JOB_SEND, opt->migrate_to, opt->offline);

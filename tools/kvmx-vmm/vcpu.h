@@ -17,6 +17,12 @@ struct vm;
 #define PAUSE_MIGRATION	(1U << 2)
 #define PAUSE_END	(1U << 3)	/* the guest has ended */
 
+/*
+ * The guest must not be sent while one of these holds. PAUSE_MIGRATION outlasts a migration with
+ * unknown outcome: the guest may run over there, and a second copy would make two of it.
+ */
+#define PAUSE_NO_SEND	(PAUSE_START | PAUSE_MIGRATION | PAUSE_END)
+
 struct vcpu {
 	struct vm *vm;
 	unsigned int id;
