@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "log.h"
@@ -516,6 +517,47 @@ void kvmx_ring_peek(struct kvmx_vm *vm)
 		ring_read(vm, &vcpu->dirty_ring, false);
 }
 
+/* Whether a reset has left entries behind that were taken. */
+static bool ring_left_over(struct kvmx_vm *vm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, vm->kvm) {
+		const struct kvm_dirty_ring *ring = &vcpu->dirty_ring;
+		u32 pos = READ_ONCE(ring->reset_index);
+
+		if (ring->dirty_gfns && READ_ONCE(ring->dirty_gfns[pos & (ring->size - 1)].flags) &
+					KVM_DIRTY_GFN_F_RESET)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Has KVM protect the pages of the entries that were taken. Newer kernels (7.3 does, 6.12 does not)
+ * stop at a signal and say nothing of what is left: pages would stay writable and not be logged. So
+ * no signal is seen meanwhile; the rings bound the time that takes. The VMM can write to the rings,
+ * so there is an end to trying, too.
+ */
+static int ring_reset(struct kvmx_vm *vm)
+{
+	sigset_t all, old;
+	int tries = 0;
+	long ret;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	do {
+		vm->stats.clear_calls++;
+		ret = kvm_call(vm, KVM_RESET_DIRTY_RINGS, 0);
+	} while (ret >= 0 && ring_left_over(vm) && ++tries < 16);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (ret < 0)
+		return ret;
+	return tries < 16 ? 0 : -EAGAIN;
+}
+
 /**
  * kvmx_ring_drain() - move the dirty rings' entries to all trackers
  * @vm: the VM
@@ -529,13 +571,8 @@ int kvmx_ring_drain(struct kvmx_vm *vm)
 	struct kvm_vcpu *vcpu;
 	bool any = false;
 	unsigned long i;
-	long ret;
 
 	kvm_for_each_vcpu(i, vcpu, vm->kvm)
 		any |= ring_read(vm, &vcpu->dirty_ring, true);
-	if (!any)
-		return 0;
-	vm->stats.clear_calls++;
-	ret = kvm_call(vm, KVM_RESET_DIRTY_RINGS, 0);
-	return ret < 0 ? ret : 0;
+	return any ? ring_reset(vm) : 0;
 }
