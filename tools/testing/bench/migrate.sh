@@ -8,6 +8,7 @@
 # shellcheck shell=dash disable=SC1091,SC2317 # lib.sh is e2e's, and calls what is here
 . "$(dirname "$0")/lib.sh"
 MEMORY=256M
+BANDWIDTH=33554432
 MAX_SECONDS=30
 
 # Beats wait for nobody, and guests of QEMU must not mind how long a migration takes.
