@@ -52,7 +52,7 @@ save_and_load()
 	guest_works
 }
 
-plan 20
+plan 19
 DUMP=
 boot "$HOPELESS kvmx.jump=60000"
 sleep 2
