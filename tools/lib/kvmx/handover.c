@@ -22,22 +22,15 @@ int sender_resume(struct sender *s)
 	return ret;
 }
 
-/* What is left of a pause in which the guest is stopped and harvested already. */
-static uint64_t remaining(const struct sender *s)
+static bool too_long(struct sender *s, uint64_t slack)
 {
-	uint64_t all = measure_pause(s, s->pages.nr_pending);
-	uint64_t done = s->fixed_ns + s->harvest_ns;
-
-	return all == KVMX_PREDICT_NEVER ? all : all - done;
-}
-
-static bool too_long(const struct sender *s, uint64_t slack)
-{
-	uint64_t allowed = s->policy->allowed_ns, left = remaining(s);
+	uint64_t allowed = s->policy->allowed_ns, now = now_ns(), left;
 
 	if (!s->policy->max_aborts)
 		return false;
-	return left > allowed || now_ns() - s->paused_at + left > allowed + slack;
+	measure_queue(s, now);
+	left = measure_rest(s, s->pages.nr_pending);
+	return left > allowed || now - s->paused_at + left > allowed + slack;
 }
 
 static int stop_guest(struct sender *s, void **state, size_t *len)
@@ -56,6 +49,7 @@ static int stop_guest(struct sender *s, void **state, size_t *len)
 			    strerror(-ret));
 	s->report->state_ns = now_ns() - s->paused_at;
 	s->report->state_bytes = *len;
+	s->state_bytes = *len;
 	/* After saving: that may write to guest memory, too. */
 	return s->started ? harvest_all(s) : 0;
 }
@@ -153,15 +147,13 @@ static int finish_file(struct sender *s)
 
 static int take_back(struct sender *s)
 {
-	uint64_t bandwidth = max_u64(measure_bandwidth(s), 1);
-	uint64_t local = s->report->state_ns + s->report->state_bytes * NSEC_PER_SEC / bandwidth;
 	int ret = sender_resume(s);
 
 	if (ret)
 		return ret;
 	s->report->aborts++;
 	s->report->aborted_ns += now_ns() - s->paused_at;
-	s->fixed_ns = max_u64(s->policy->fixed_ns, local + s->policy->fixed_ns / 2);
+	measure_stop(s, s->report->state_ns, s->report->state_bytes);
 	return -EAGAIN;
 }
 

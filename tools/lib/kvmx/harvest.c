@@ -58,7 +58,7 @@ int harvest_all(struct sender *s)
 		.flags = s->tracked ? 0 : KVMX_HARVEST_ABSENT,
 		.runs = (uintptr_t)s->runs,
 	};
-	uint64_t begin = now_ns();
+	uint64_t begin = now_ns(), took;
 	uint32_t i;
 	int ret;
 
@@ -80,8 +80,9 @@ int harvest_all(struct sender *s)
 	} while (h.status & KVMX_HARVEST_MORE);
 	/* What was written after the harvest began may have been missed by it. */
 	s->last_harvest = begin;
+	took = now_ns() - begin;
 	if (s->tracked)
-		s->harvest_ns = (s->harvest_ns * 3 + now_ns() - begin) / 4;
+		s->harvest_ns = s->harvest_ns ? (s->harvest_ns * 3 + took) / 4 : took;
 	s->tracked = true;
 	s->report->slices++;
 	return 0;

@@ -4,6 +4,8 @@
 #include "heat.h"
 
 #define HALF_LIFE_NS	(1500 * NSEC_PER_MSEC)
+/* By the end of the first pass pages that were sent are many times those of a second before. */
+#define FRESH_HALF_LIFE_NS	(250 * NSEC_PER_MSEC)
 
 /* The oldest age of each class, in quanta. Twice as long each: a curve bends on every scale. */
 static const unsigned int oldest[HEAT_AGES] = { 1, 2, 4, 8, 16, 32, 64, HEAT_MAX_AGE };
@@ -91,24 +93,30 @@ static double not_younger(const struct heat *h, unsigned int i)
 	return pages;
 }
 
-static void fold(struct heat *h, double keep)
+static double keep(uint64_t ns, uint64_t half_life_ns)
 {
+	return exp2(-(double)ns / half_life_ns);
+}
+
+static void fold(struct heat *h, uint64_t ns)
+{
+	double kept = keep(ns, HALF_LIFE_NS), fresh = keep(ns, FRESH_HALF_LIFE_NS);
 	unsigned int i;
 
 	for (i = 0; i < HEAT_AGES; i++) {
 		/* Who has watched for 2 s cannot tell 3 s old pages from those of 30 s. */
 		if (h->now < oldest[i] || !h->span)
 			continue;
-		h->step_pages[i] = h->step_pages[i] * keep + not_younger(h, i);
-		h->step_quanta[i] = h->step_quanta[i] * keep + h->span;
+		h->step_pages[i] = h->step_pages[i] * kept + not_younger(h, i);
+		h->step_quanta[i] = h->step_quanta[i] * kept + h->span;
 	}
 	for (i = 0; i < HEAT_CLASSES; i++) {
-		h->past_events[i] = (h->past_events[i] + h->events[i]) * keep;
-		h->exposure[i] *= keep;
+		h->past_events[i] = (h->past_events[i] + h->events[i]) * kept;
+		h->exposure[i] *= kept;
 		h->events[i] = 0;
 	}
-	h->past_fresh = (h->past_fresh + h->fresh) * keep;
-	h->past_time *= keep;
+	h->past_fresh = (h->past_fresh + h->fresh) * fresh;
+	h->past_time *= fresh;
 	h->fresh = 0;
 }
 
@@ -120,7 +128,7 @@ uint64_t heat_advance(struct heat *h, uint64_t now)
 
 	if (quantum <= h->now)
 		return 0;
-	fold(h, exp2(-(double)((quantum - h->now) * h->quantum_ns) / HALF_LIFE_NS));
+	fold(h, (quantum - h->now) * h->quantum_ns);
 	h->span = quantum - h->now;
 	h->now = quantum;
 	h->stamp = quantum % HEAT_CYCLE + 1;

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -78,7 +76,7 @@ void link_exit(struct link *link)
 /* How many of @len bytes the bandwidth limit lets through now; 0: none before *until. */
 static size_t allowance(struct link *link, size_t len, uint64_t *until)
 {
-	uint64_t burst = link->limit / 100 + 4096, now, more;
+	uint64_t burst = link->limit / 100 + 4096, now, more, least;
 
 	if (!link->limit)
 		return len;
@@ -86,12 +84,18 @@ static size_t allowance(struct link *link, size_t len, uint64_t *until)
 	/* Below a second's worth the product cannot overflow, above it the bucket is full. */
 	more = now - link->refilled < NSEC_PER_SEC ?
 		(uint64_t)((double)(now - link->refilled) * link->limit / NSEC_PER_SEC) : burst;
-	if (more) {
-		link->tokens = min_u64(link->tokens + more, burst);
+	if (link->tokens + more >= burst) {
+		link->tokens = burst;
 		link->refilled = now;
+	} else {
+		/* What is less than a byte is kept for the next time. */
+		link->tokens += more;
+		link->refilled += more * NSEC_PER_SEC / link->limit;
 	}
-	if (!link->tokens) {
-		*until = now + NSEC_PER_MSEC;
+	/* A millisecond's worth: there shall not be a system call for each byte. */
+	least = min_u64(len, link->limit / 1000 + 1);
+	if (link->tokens < least) {
+		*until = now + (least - link->tokens) * NSEC_PER_SEC / link->limit + 1;
 		return 0;
 	}
 	return min_u64(len, link->tokens);
@@ -155,7 +159,6 @@ int link_send(struct link *link, const void *buf, size_t len, size_t *sent)
 				break;
 			/* Being held back by our own limit is no fault of the peer. */
 			deadline = now_ns() + link->timeout;
-			link->blocked = true;
 			continue;
 		}
 		n = put(link, p + done, may);
@@ -232,16 +235,8 @@ int link_recv(struct link *link, void *buf, size_t len)
 
 int link_wait(struct link *link, uint64_t until)
 {
-	return wait_for(link, POLLIN, until);
-}
-
-uint64_t link_queued(const struct link *link)
-{
-	int queued = 0;
-
-	if (link->kind != LINK_SOCKET || ioctl(link->fd, SIOCOUTQ, &queued) || queued < 0)
-		return 0;
-	return queued;
+	/* There is always something to be read from a file: that is no reason not to wait. */
+	return wait_for(link, link->kind == LINK_FILE ? 0 : POLLIN, until);
 }
 
 bool link_at_end(struct link *link)

@@ -26,7 +26,7 @@ struct link {
 	uint64_t refilled;
 	uint64_t sent;		/* bytes so far */
 	uint64_t received;
-	bool blocked;		/* the descriptor took no byte for a while since this was reset */
+	bool blocked;		/* the descriptor was full at some time since this was reset */
 	/* Called when bytes came from the peer while we wait to send some. */
 	int (*readable)(void *ctx);
 	void *ctx;
@@ -47,8 +47,6 @@ int link_recv(struct link *link, void *buf, size_t len);
 ssize_t link_try_recv(struct link *link, void *buf, size_t len);
 /* Wait for bytes from the peer or until @until: 1, 0 or a negative errno value. */
 int link_wait(struct link *link, uint64_t until);
-/* Bytes the socket has taken and not yet passed on. */
-uint64_t link_queued(const struct link *link);
 /* True if a file has nothing left. */
 bool link_at_end(struct link *link);
 

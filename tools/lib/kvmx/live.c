@@ -414,6 +414,7 @@ static int live_loop(struct live *l)
 		}
 		if (limit && now - s->start > limit)
 			return out_of_time(l);
+		measure_queue(s, now);
 		look(l, &view, now);
 		ret = watch_progress(l, view.predicted_ns, now);
 		if (ret)

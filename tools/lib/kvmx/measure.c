@@ -10,6 +10,8 @@
 #define WARM_UP_NS	(80 * NSEC_PER_MSEC)
 #define CHUNK_NS	(6 * NSEC_PER_MSEC)
 #define CHUNK_PAGES	60
+#define STOP_NS		(1 * NSEC_PER_MSEC)
+#define STOP_PAGES	300
 
 void measure_begin(struct sender *s)
 {
@@ -56,6 +58,26 @@ uint64_t measure_bandwidth(const struct sender *s)
 	return limit ? min_u64(bandwidth, limit) : max_u64(bandwidth, 1);
 }
 
+/*
+ * What it takes to stop the guest, save and load its state, if the VMM does not say: not known
+ * before it was done, but some hundred system calls and page copies on any host, be it emulated.
+ */
+static void guess_stop(struct sender *s)
+{
+	if (s->policy->fixed_ns || s->report->aborts)
+		return;
+	s->stop_ns = STOP_NS + STOP_PAGES * s->page_cpu;
+	s->load_ns = s->stop_ns;
+}
+
+void measure_stop(struct sender *s, uint64_t stop_ns, uint64_t state_bytes)
+{
+	s->state_bytes = state_bytes;
+	s->stop_ns = stop_ns;
+	/* Loading is the same in reverse. */
+	s->load_ns = max_u64(s->policy->fixed_ns / 2, stop_ns);
+}
+
 /* Look at some of what is pending: what would it cost to send it? */
 void measure_pending(struct sender *s, uint32_t samples)
 {
@@ -77,7 +99,8 @@ void measure_pending(struct sender *s, uint32_t samples)
 	}
 	weight = fmin(.5, n / 128.);
 	s->page_cost += (bytes / n - s->page_cost) * weight;
-	s->page_cpu += ((double)(now_ns() - begin) / n - s->page_cpu) * weight;
+	s->page_cpu += ((double)(now_ns() - begin) / n - s->page_cpu) * (s->page_cpu ? weight : 1);
+	guess_stop(s);
 }
 
 /* Called for each page of a harvest: watch one of them now and then. */
@@ -125,16 +148,42 @@ void measure_probes(struct sender *s)
 	}
 }
 
+/* What the ping was behind of in the queues is what they hold when they are full. */
+static void see_pong(struct sender *s)
+{
+	uint64_t took = s->conn.pong_ns - s->ping_ns, queued;
+
+	s->ping_seen = s->ping;
+	s->rtt_ns = min_u64(s->rtt_ns, took);
+	queued = took - s->rtt_ns;
+	if (queued > s->full_ns)
+		s->full_ns = queued;
+	else if (s->ping_full)
+		s->full_ns = (s->full_ns * 3 + queued) / 4;
+}
+
+void measure_queue(struct sender *s, uint64_t now)
+{
+	uint64_t bytes = s->conn.link.sent - s->queue_bytes, bandwidth = measure_bandwidth(s);
+	uint64_t gone = now - s->queue_at;
+
+	s->queue_at = now;
+	s->queue_bytes = s->conn.link.sent;
+	s->queue_ns -= min_u64(s->queue_ns, gone);
+	if (bandwidth)
+		s->queue_ns += (double)bytes / bandwidth * NSEC_PER_SEC;
+	if (s->conn.link.blocked || s->queue_ns > s->full_ns)
+		s->queue_ns = s->full_ns;
+	s->conn.link.blocked = false;
+}
+
 int measure_ping(struct sender *s, uint64_t now)
 {
 	uint8_t payload[8];
 	int ret;
 
-	if (s->conn.pong == s->ping && s->ping_seen != s->ping) {
-		s->ping_seen = s->ping;
-		s->lag_ns = (s->lag_ns + s->conn.pong_ns - s->ping_ns) / 2;
-		s->rtt_ns = min_u64(s->rtt_ns, s->conn.pong_ns - s->ping_ns);
-	}
+	if (s->conn.pong == s->ping && s->ping_seen != s->ping)
+		see_pong(s);
 	if (s->conn.link.kind != LINK_SOCKET || s->ping_seen != s->ping ||
 	    now - s->ping_ns < PING_EVERY_NS)
 		return 0;
@@ -143,13 +192,9 @@ int measure_ping(struct sender *s, uint64_t now)
 		return ret;
 	put_le64(payload, ++s->ping);
 	s->ping_ns = now_ns();
+	measure_queue(s, s->ping_ns);
+	s->ping_full = s->queue_ns == s->full_ns;
 	return conn_put_small(&s->conn, CHUNK_PING, payload, sizeof(payload), NULL);
-}
-
-uint64_t measure_fixed(const struct sender *s)
-{
-	/* END to READY and GO to RUNNING, behind what is queued already. */
-	return s->fixed_ns + s->harvest_ns + s->rtt_ns + max_u64(s->lag_ns, s->rtt_ns);
 }
 
 /* A guest so small that the link was never the bottleneck: it carries at least what it did. */
@@ -162,15 +207,45 @@ static double least_bandwidth(const struct sender *s)
 	return (double)s->conn.link.sent / elapsed * NSEC_PER_SEC;
 }
 
-uint64_t measure_pause(const struct sender *s, double pages)
+/* What goes over the link takes, at the bandwidth there is. */
+static double wire(const struct sender *s, double bytes)
 {
 	double bandwidth = measure_bandwidth(s);
-	double wire, cpu = pages * s->page_cpu;
 
 	if (!bandwidth)
 		bandwidth = least_bandwidth(s);
-	if (!bandwidth)
+	return bandwidth ? bytes / bandwidth * NSEC_PER_SEC : INFINITY;
+}
+
+/* END to READY and GO to RUNNING. */
+static uint64_t answers(const struct sender *s)
+{
+	return s->load_ns + 2 * s->rtt_ns;
+}
+
+uint64_t measure_fixed(const struct sender *s)
+{
+	double state = wire(s, s->state_bytes);
+
+	/* What is queued goes out while the guest is being stopped. */
+	return max_u64(s->stop_ns + s->harvest_ns, s->queue_ns) + answers(s) +
+	       (isinf(state) ? 0 : state);
+}
+
+uint64_t measure_rest(const struct sender *s, double pages)
+{
+	double time = wire(s, pages * s->page_cost + s->state_bytes);
+
+	if (isinf(time))
 		return KVMX_PREDICT_NEVER;
-	wire = pages * s->page_cost / bandwidth * NSEC_PER_SEC;
-	return measure_fixed(s) + fmax(wire, cpu) + 1;
+	return s->queue_ns + fmax(time, pages * s->page_cpu) + answers(s) + 1;
+}
+
+uint64_t measure_pause(const struct sender *s, double pages)
+{
+	uint64_t stop = s->stop_ns + s->harvest_ns, rest = measure_rest(s, pages);
+
+	if (rest == KVMX_PREDICT_NEVER)
+		return rest;
+	return rest + (stop > s->queue_ns ? stop - s->queue_ns : 0);
 }

@@ -8,6 +8,7 @@
 #include "sender.h"
 
 #define PROGRESS_EVERY_NS	(100 * NSEC_PER_MSEC)
+#define STATE_BYTES		(16 * 1024)	/* of a small guest; known once it was saved */
 #define CHUNK_ROOM		(64 * (PAGE_BYTES + STREAM_RUN))
 
 void kvmx_migrate_policy_init(struct kvmx_migrate_policy *policy)
@@ -16,7 +17,6 @@ void kvmx_migrate_policy_init(struct kvmx_migrate_policy *policy)
 		.mode = KVMX_MODE_LIVE,
 		.allowed_ns = 300 * NSEC_PER_MSEC,
 		.peer_timeout_ns = 10 * NSEC_PER_SEC,
-		.fixed_ns = 10 * NSEC_PER_MSEC,
 		.sample_ns = 200 * NSEC_PER_MSEC,
 		.slice_ns = 50 * NSEC_PER_MSEC,
 		.min_permille = 200,
@@ -110,7 +110,6 @@ static int greet(struct sender *s)
 		return ret;
 	ret = conn_await(&s->conn, CHUNK_ACCEPT);
 	s->rtt_ns = now_ns() - begin;
-	s->lag_ns = s->rtt_ns;
 	return ret;
 }
 
@@ -123,7 +122,9 @@ static int sender_init(struct sender *s)
 	s->start = now_ns();
 	s->phase = ~0U;
 	s->permille = 1000;
-	s->fixed_ns = s->policy->fixed_ns;
+	s->stop_ns = s->policy->fixed_ns / 2;
+	s->load_ns = s->policy->fixed_ns / 2;
+	s->state_bytes = STATE_BYTES;
 	s->content = live && !(s->policy->flags & KVMX_POLICY_NO_CONTENT);
 	s->lines = s->policy->mode != KVMX_MODE_PLAIN;
 	s->chunk_max = 16;

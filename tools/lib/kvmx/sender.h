@@ -66,13 +66,19 @@ struct sender {
 	uint64_t ping;
 	uint64_t ping_ns;		/* when the last one was sent */
 	uint64_t ping_seen;
+	bool ping_full;			/* it was sent behind full queues */
 	uint64_t rtt_ns;		/* round trip when nothing is queued */
-	uint64_t lag_ns;		/* round trip behind what is queued */
+	uint64_t full_ns;		/* what the queues on the way hold takes, when full */
+	uint64_t queue_ns;		/* what they hold now */
+	uint64_t queue_at;		/* "now" */
+	uint64_t queue_bytes;		/* sent by then */
 	uint64_t harvest_ns;		/* what a harvest takes */
 	uint64_t last_harvest;
+	uint64_t stop_ns;		/* what pausing and saving the state takes */
+	uint64_t load_ns;		/* what loading it takes */
+	uint64_t state_bytes;		/* its size */
 
 	/* handover.c */
-	uint64_t fixed_ns;
 	uint64_t paused_at;
 	uint64_t paused_bytes;
 	bool paused;
@@ -103,10 +109,16 @@ void measure_pending(struct sender *s, uint32_t samples);
 void measure_probe(struct sender *s, uint64_t idx);
 void measure_probes(struct sender *s);
 int measure_ping(struct sender *s, uint64_t now);
+/* Follow what is queued on the way: to be called after something was sent. */
+void measure_queue(struct sender *s, uint64_t now);
 /* Predicted pause for @pages of the pending kind, if it began now. */
 uint64_t measure_pause(const struct sender *s, double pages);
 /* Of it, what does not depend on pages. */
 uint64_t measure_fixed(const struct sender *s);
+/* What is left of it once the guest is stopped and harvested. */
+uint64_t measure_rest(const struct sender *s, double pages);
+/* A pause has shown what stopping the guest takes. */
+void measure_stop(struct sender *s, uint64_t stop_ns, uint64_t state_bytes);
 
 /* handover.c: 0: done; -EAGAIN: the pause was taken back; else failed */
 int handover(struct sender *s, bool forced, uint64_t predicted);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fake.h"
 
-#define TICK_NS		(1 * NSEC_PER_MSEC)
+#define TICK_NS		(1 * NSEC_PER_MSEC)	/* in real time */
 
 static uint64_t next_random(uint64_t *seed)
 {
@@ -19,9 +17,9 @@ static uint64_t next_random(uint64_t *seed)
 	return *seed;
 }
 
-static void *shared(size_t bytes)
+void *fake_memory(size_t bytes)
 {
-	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (mem == MAP_FAILED) {
 		perror("mmap");
@@ -30,7 +28,7 @@ static void *shared(size_t bytes)
 	return mem;
 }
 
-static void two_regions(struct kvmx_region *r, uint8_t *mem, uint64_t pages)
+void fake_regions(struct kvmx_region *r, uint8_t *mem, uint64_t pages)
 {
 	uint64_t half = pages / 2;
 
@@ -62,11 +60,11 @@ static void fill_page(struct fake_guest *g, uint64_t page)
 static void write_page(struct fake_guest *g, uint64_t page, bool same)
 {
 	volatile uint64_t *word = (uint64_t *)(g->mem + page * PAGE_BYTES);
+	unsigned int i;
 
-	if (same)
-		word[0] = word[0];
-	else
-		fill_page(g, page);
+	/* A word of each line: as good as all of them, and there are many pages. */
+	for (i = 0; i < PAGE_BYTES / 8; i += 8)
+		word[i] = same ? word[i] : next_random(&g->seed);
 	mark(g, page);
 	g->written++;
 }
@@ -81,10 +79,10 @@ void fake_init(struct fake_guest *g, uint64_t pages, uint64_t filled)
 	g->permille = 1000;
 	g->state_len = 16 * 1024;
 	g->cancel_phase = -1;
-	g->mem = shared(pages * PAGE_BYTES);
-	g->dirty = shared(pages / 8 + 8);
-	g->sampled = shared(pages / 8 + 8);
-	two_regions(g->regions, g->mem, pages);
+	g->mem = fake_memory(pages * PAGE_BYTES);
+	g->dirty = fake_memory(pages / 8 + 8);
+	g->sampled = fake_memory(pages / 8 + 8);
+	fake_regions(g->regions, g->mem, pages);
 	pthread_mutex_init(&g->lock, NULL);
 	for (page = 0; page < filled; page++)
 		fill_page(g, page);
@@ -109,38 +107,62 @@ static void work(struct fake_guest *g, struct fake_load *l, double seconds)
 	}
 }
 
-static void *guest_thread(void *arg)
+/* What the guest has done since it was last looked at. */
+static bool step(struct fake_guest *g)
 {
-	const struct timespec tick = { .tv_nsec = TICK_NS };
-	struct fake_guest *g = arg;
-	uint64_t last = now_ns(), now;
+	uint64_t now;
 	bool stop;
 	int i;
 
-	do {
+	pthread_mutex_lock(&g->lock);
+	now = now_ns();
+	stop = g->stop;
+	if (!g->paused)
+		for (i = 0; i < FAKE_MAX_LOADS; i++)
+			if (g->load[i].pattern != FAKE_IDLE)
+				work(g, &g->load[i], (now - g->last) / 1e9);
+	g->last = now;
+	pthread_mutex_unlock(&g->lock);
+	return !stop;
+}
+
+static void *guest_thread(void *arg)
+{
+	const struct timespec tick = { .tv_nsec = TICK_NS };
+
+	while (step(arg))
 		nanosleep(&tick, NULL);
-		pthread_mutex_lock(&g->lock);
-		now = now_ns();
-		stop = g->stop;
-		g->late_ns = max_u64(g->late_ns, now - last - TICK_NS);
-		if (!g->paused)
-			for (i = 0; i < FAKE_MAX_LOADS; i++)
-				if (g->load[i].pattern != FAKE_IDLE)
-					work(g, &g->load[i], (now - last) / 1e9);
-		last = now;
-		pthread_mutex_unlock(&g->lock);
-	} while (!stop);
 	return NULL;
+}
+
+/* In simulated time: a tick is over. */
+static void tick(void *ctx, uint64_t ns)
+{
+	struct fake_guest *g = ctx;
+	int i;
+
+	for (i = 0; !g->paused && i < FAKE_MAX_LOADS; i++)
+		if (g->load[i].pattern != FAKE_IDLE)
+			work(g, &g->load[i], ns / 1e9);
 }
 
 void fake_start(struct fake_guest *g)
 {
+	if (sim_active()) {
+		sim_tick(tick, g);
+		return;
+	}
 	g->stop = false;
+	g->last = now_ns();
 	pthread_create(&g->thread, NULL, guest_thread, g);
 }
 
 void fake_stop(struct fake_guest *g)
 {
+	if (sim_active()) {
+		sim_tick(NULL, NULL);
+		return;
+	}
 	pthread_mutex_lock(&g->lock);
 	g->stop = true;
 	pthread_mutex_unlock(&g->lock);
@@ -157,6 +179,12 @@ void fake_free(struct fake_guest *g)
 
 /* the VMM's part */
 
+static void cost(uint64_t ns)
+{
+	if (sim_active())
+		sim_sleep(ns);
+}
+
 static int fake_pause(void *opaque)
 {
 	struct fake_guest *g = opaque;
@@ -165,11 +193,11 @@ static int fake_pause(void *opaque)
 	g->pauses++;
 	if (g->fail_pause)
 		return g->fail_pause;
+	cost(g->pause_ns);
 	pthread_mutex_lock(&g->lock);
 	for (i = 0; i < g->burst; i++)
 		write_page(g, g->pages / 4 + i, false);
 	g->paused = true;
-	g->paused_at = now_ns();
 	pthread_mutex_unlock(&g->lock);
 	return 0;
 }
@@ -202,6 +230,7 @@ static int fake_save(void *opaque, void **data, size_t *len)
 	/* Device models do write to guest memory when they are told to stop. */
 	if (!g->no_save_write)
 		write_page(g, 3, false);
+	cost(g->save_ns);
 	*data = malloc(g->state_len);
 	*len = g->state_len;
 	fake_state(*data, *len);
@@ -257,25 +286,44 @@ const struct kvmx_migrate_source_ops fake_ops = {
 
 /* the kernel's part */
 
+static void sleep_until(uint64_t t)
+{
+	uint64_t now = now_ns();
+
+	if (now >= t)
+		return;
+	if (sim_active())
+		sim_sleep(t - now);
+	else
+		usleep((t - now) / 1000 + 1);
+}
+
+/* As kvmx.ko does: so many pages, one of each stretch of memory, are taken for all of them. */
 static int fake_sample(void *ctx, struct kvmx_vm_sample *sample)
 {
 	struct kvmx_point *points = (struct kvmx_point *)(uintptr_t)sample->points;
-	uint64_t begin = now_ns(), words, word, t;
 	struct fake_guest *g = ctx;
+	uint64_t begin = now_ns(), n = min_u64(sample->nr_samples, g->pages), *page, k, t;
 	uint32_t i;
 
-	words = (g->pages + 63) / 64;
-	for (word = 0; word < words; word++)
-		__atomic_store_n(&g->sampled[word], 0, __ATOMIC_SEQ_CST);
-	for (i = 0; i < sample->nr_points; i++) {
-		t = max_u64(sample->duration_ns >> (sample->nr_points - 1 - i), NSEC_PER_MSEC);
-		while (now_ns() < begin + t)
-			usleep((begin + t - now_ns()) / 1000 + 1);
-		points[i].time_ns = now_ns() - begin;
-		points[i].pages = 0;
-		for (word = 0; word < words; word++)
-			points[i].pages += __builtin_popcountll(g->sampled[word]);
+	page = malloc(n * sizeof(*page));
+	for (k = 0; k < n; k++) {
+		uint64_t from = k * g->pages / n, to = (k + 1) * g->pages / n;
+
+		page[k] = from + next_random(&g->seed) % (to - from);
 	}
+	memset(g->sampled, 0, g->pages / 8 + 8);
+	for (i = 0; i < sample->nr_points; i++) {
+		uint64_t hits = 0;
+
+		t = max_u64(sample->duration_ns >> (sample->nr_points - 1 - i), NSEC_PER_MSEC);
+		sleep_until(begin + t);
+		points[i].time_ns = now_ns() - begin;
+		for (k = 0; k < n; k++)
+			hits += bit_test(g->sampled, page[k]);
+		points[i].pages = hits * g->pages / n;
+	}
+	free(page);
 	sample->total_pages = g->pages;
 	return 0;
 }
@@ -301,7 +349,8 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 
 	if (g->fail_harvest && !--g->fail_harvest)
 		return -EFAULT;
-	usleep(g->harvest_us);
+	if (!page)
+		cost(g->harvest_ns);
 	h->nr_runs = 0;
 	h->nr_pages = 0;
 	h->status = 0;
@@ -317,7 +366,7 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 		if (h->nr_runs == room) {
 			h->status = KVMX_HARVEST_MORE;
 			h->cursor = page;
-			return 0;
+			break;
 		}
 		old = __atomic_fetch_and(&g->dirty[page / 64], ~bit, __ATOMIC_SEQ_CST);
 		if (!(old & bit))
@@ -337,6 +386,7 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 		*run = (struct kvmx_run){ .gfn = gfn_of(g, page), .npages = 1,
 					  .page_class = class };
 	}
+	cost(h->nr_pages * g->harvest_page_ns);
 	return 0;
 }
 
@@ -361,201 +411,3 @@ const struct dirty_ops fake_dirty_ops = {
 	.predict = fake_ask,
 	.stop = fake_untrack,
 };
-
-/* the destination */
-
-struct fake_dest *fake_dest_new(uint64_t pages)
-{
-	struct fake_dest *d = shared(sizeof(*d));
-
-	d->pages = pages;
-	d->mem = shared(pages * PAGE_BYTES);
-	two_regions(d->regions, d->mem, pages);
-	d->nr_regions = 2;
-	return d;
-}
-
-void fake_dest_free(struct fake_dest *d)
-{
-	munmap(d->mem, d->pages * PAGE_BYTES);
-	munmap(d, sizeof(*d));
-}
-
-static int dest_load(void *opaque, const void *data, size_t len)
-{
-	static uint8_t want[FAKE_STATE];
-	struct fake_dest *d = opaque;
-
-	fake_state(want, sizeof(want));
-	d->state_good = len && len <= sizeof(want) && !memcmp(want, data, len);
-	return d->fail_load;
-}
-
-static int dest_run(void *opaque)
-{
-	struct fake_dest *d = opaque;
-
-	if (d->fail_run)
-		return d->fail_run;
-	d->ran_at = now_ns();
-	d->runs++;
-	return 0;
-}
-
-static void dest_discard(void *opaque)
-{
-	struct fake_dest *d = opaque;
-
-	d->discards++;
-}
-
-static const struct kvmx_migrate_dest_ops dest_ops = {
-	.load_state = dest_load,
-	.run = dest_run,
-	.discard = dest_discard,
-};
-
-int fake_receive(struct fake_dest *d, int fd)
-{
-	struct kvmx_migrate_dest dest = {
-		.ops = &dest_ops,
-		.opaque = d,
-		.regions = d->regions,
-		.nr_regions = d->nr_regions,
-		.flags = KVMX_DEST_ZEROED,
-		.fd = fd,
-		.peer_timeout_ns = 20 * NSEC_PER_SEC,
-	};
-
-	return kvmx_migrate_receive(&dest, &d->report);
-}
-
-static void *dest_thread(void *arg)
-{
-	struct fake_dest *d = arg;
-
-	fake_receive(d, d->fd);
-	return NULL;
-}
-
-void fake_receive_start(struct fake_dest *d, int fd)
-{
-	d->fd = fd;
-	pthread_create(&d->thread, NULL, dest_thread, d);
-}
-
-void fake_receive_wait(struct fake_dest *d)
-{
-	pthread_join(d->thread, NULL);
-}
-
-/* the link */
-
-static bool put_all(int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= n;
-	}
-	return true;
-}
-
-static void pace(uint64_t *free_at, uint64_t rate, size_t len)
-{
-	struct timespec ts;
-	uint64_t now = now_ns();
-
-	if (!rate)
-		return;
-	/* Waking up late must not make the link slower; it may catch up for a few ms. */
-	*free_at = max_u64(*free_at, now - 5 * NSEC_PER_MSEC) + len * NSEC_PER_SEC / rate;
-	ts.tv_sec = *free_at / NSEC_PER_SEC;
-	ts.tv_nsec = *free_at % NSEC_PER_SEC;
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-}
-
-static bool forward(struct fake_relay *r, uint64_t *free_at)
-{
-	static __thread char buf[16384];
-	size_t want = min_u64(sizeof(buf), r->die_after - r->forwarded);
-	ssize_t n;
-
-	if (!want)
-		return false;
-	n = recv(r->inner[0], buf, want, 0);
-	if (n <= 0)
-		return false;
-	if (r->flip_at >= r->forwarded && r->flip_at < r->forwarded + n)
-		buf[r->flip_at - r->forwarded] ^= 4;
-	pace(free_at, r->rate, n);
-	r->forwarded += n;
-	return put_all(r->inner[1], buf, n) && r->forwarded < r->die_after;
-}
-
-static bool backward(struct fake_relay *r)
-{
-	char buf[512];
-	ssize_t n = recv(r->inner[1], buf, sizeof(buf), 0);
-
-	return n > 0 && put_all(r->inner[0], buf, n);
-}
-
-static void *relay_thread(void *arg)
-{
-	struct pollfd pfd[2] = { { .events = POLLIN }, { .events = POLLIN } };
-	struct fake_relay *r = arg;
-	uint64_t free_at = 0;
-
-	pfd[0].fd = r->inner[0];
-	pfd[1].fd = r->inner[1];
-	while (poll(pfd, 2, -1) > 0) {
-		if (pfd[1].revents && !backward(r))
-			break;
-		if (pfd[0].revents && !forward(r, &free_at))
-			break;
-	}
-	shutdown(r->inner[0], SHUT_RDWR);
-	shutdown(r->inner[1], SHUT_RDWR);
-	return NULL;
-}
-
-void fake_relay_start(struct fake_relay *r, uint64_t rate, uint64_t die_after, uint64_t flip_at)
-{
-	int left[2], right[2], size = 64 * 1024, i;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, left) ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, right)) {
-		perror("socketpair");
-		abort();
-	}
-	for (i = 0; i < 2; i++)
-		setsockopt(right[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	r->fd[0] = left[0];
-	r->fd[1] = right[0];
-	r->inner[0] = left[1];
-	r->inner[1] = right[1];
-	r->rate = rate;
-	r->die_after = die_after;
-	r->flip_at = flip_at;
-	r->forwarded = 0;
-	pthread_create(&r->thread, NULL, relay_thread, r);
-}
-
-void fake_relay_stop(struct fake_relay *r)
-{
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		shutdown(r->inner[i], SHUT_RDWR);
-		shutdown(r->fd[i], SHUT_RDWR);
-	}
-	pthread_join(r->thread, NULL);
-	for (i = 0; i < 2; i++) {
-		close(r->inner[i]);
-		close(r->fd[i]);
-	}
-}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1 */
 /*
- * A make-believe guest: a thread that writes memory in known patterns and notes every write, as
- * KVM's log would, and a link of known bandwidth. With them the whole of a migration can be tested
- * where there is no KVM, to the byte.
+ * A make-believe guest that writes memory in known patterns and notes every write, as KVM's log
+ * would, and a VMM at the destination. With them the whole of a migration can be tested where there
+ * is no KVM, to the byte. In simulated time (sim.h) all of it costs what it is told to cost; in
+ * real time the guest and the destination are threads.
  */
 #ifndef _LIBKVMX_TESTS_FAKE_H
 #define _LIBKVMX_TESTS_FAKE_H
@@ -10,6 +11,7 @@
 #include <pthread.h>
 
 #include "dirty.h"
+#include "sim.h"
 
 #define FAKE_MAX_LOADS	3
 #define MIB		(1024ULL * 1024)
@@ -41,12 +43,12 @@ struct fake_guest {
 
 	pthread_t thread;
 	pthread_mutex_t lock;	/* held while the guest writes */
+	uint64_t last;		/* when it wrote last */
 	bool paused;
 	bool stop;
 	uint32_t permille;
 	uint64_t seed;
 	uint64_t written;
-	uint64_t late_ns;	/* the longest that the machine kept it waiting */
 	uint64_t *dirty;
 	uint64_t *sampled;
 
@@ -56,7 +58,11 @@ struct fake_guest {
 	unsigned int throttles;
 	unsigned int released;
 	unsigned int stops;
-	uint64_t paused_at;
+	/* what things cost, in simulated time */
+	uint64_t pause_ns;
+	uint64_t save_ns;
+	uint64_t harvest_ns;
+	uint64_t harvest_page_ns;	/* for each page it finds */
 	/* made to happen */
 	int fail_pause;
 	int fail_save;
@@ -64,7 +70,6 @@ struct fake_guest {
 	int fail_start;
 	bool no_save_write;	/* save_state() leaves guest memory alone */
 	int cancel_phase;	/* -1: none */
-	unsigned int harvest_us;	/* how long one takes */
 	size_t state_len;	/* of the device state */
 	uint64_t burst;		/* pages written between the decision to pause and the pause */
 	struct kvmx_migrate_progress progress;
@@ -91,8 +96,8 @@ struct fake_dest {
 	struct kvmx_region regions[2];
 	unsigned int runs;
 	unsigned int discards;
-	uint64_t ran_at;
 	int state_good;
+	uint64_t load_ns;	/* what loading the state costs, in simulated time */
 	int fail_load;
 	int fail_run;
 	uint32_t nr_regions;
@@ -101,29 +106,16 @@ struct fake_dest {
 	struct kvmx_migrate_report report;
 };
 
-struct fake_dest *fake_dest_new(uint64_t pages);
+void fake_dest_init(struct fake_dest *d, uint64_t pages);
 void fake_dest_free(struct fake_dest *d);
 int fake_receive(struct fake_dest *d, int fd);
-/* In a thread. */
+/* Beside the caller. */
 void fake_receive_start(struct fake_dest *d, int fd);
 void fake_receive_wait(struct fake_dest *d);
 
-/*
- * A relay of @rate bytes per second (0: as fast as it goes) that dies after @die_after bytes
- * (~0: never). fd[0] is for the source, fd[1] for the destination.
- */
-struct fake_relay {
-	int fd[2];
-	int inner[2];
-	uint64_t rate;
-	uint64_t die_after;
-	uint64_t flip_at;	/* turn a bit over in this byte; ~0: none */
-	uint64_t forwarded;
-	pthread_t thread;
-};
-
-void fake_relay_start(struct fake_relay *r, uint64_t rate, uint64_t die_after, uint64_t flip_at);
-void fake_relay_stop(struct fake_relay *r);
+/* Both guests' memory lies so, with a hole in it. */
+void fake_regions(struct kvmx_region *r, uint8_t *mem, uint64_t pages);
+void *fake_memory(size_t bytes);
 
 /* kvmx's own arithmetic, from the kernel module's source. */
 int fake_predict(const struct kvmx_point *points, uint32_t nr, uint64_t total, void *predict);

@@ -22,12 +22,12 @@
 FIXTURE(guest)
 {
 	struct fake_guest g;
-	struct fake_dest *d;
+	struct fake_dest d;
 	struct kvmx_migrate_policy policy;
 	struct kvmx_migrate_source source;
 	struct dirty_source dirty;
 	struct kvmx_migrate_report report;
-	struct fake_relay relay;
+	uint64_t forwarded;
 	int ret;
 };
 
@@ -44,6 +44,8 @@ FIXTURE_VARIANT_ADD(guest, offline) { .mode = KVMX_MODE_OFFLINE };
 
 FIXTURE_SETUP(guest)
 {
+	const struct sim_costs costs = { .copy_ns = 1000, .hash_ns = 600 };
+
 	fake_init(&self->g, GUEST_PAGES, FILLED);
 	self->g.load[0] = (struct fake_load){ .pattern = FAKE_UNIFORM, .first = 20,
 					      .pages = 100, .rate = 400 };
@@ -60,24 +62,26 @@ FIXTURE_SETUP(guest)
 		.nr_regions = 2,
 	};
 	self->dirty = (struct dirty_source){ .ops = &fake_dirty_ops, .ctx = &self->g };
-	self->d = fake_dest_new(GUEST_PAGES);
+	fake_dest_init(&self->d, GUEST_PAGES);
+	sim_begin(&costs, 1);
 	fake_start(&self->g);
 }
 
 FIXTURE_TEARDOWN(guest)
 {
 	fake_stop(&self->g);
+	sim_end();
 	fake_free(&self->g);
-	fake_dest_free(self->d);
+	fake_dest_free(&self->d);
 }
 
 #define GUEST	FIXTURE_DATA(guest)
 
 static void forget(GUEST *self)
 {
-	memset(self->d->mem, 0, GUEST_PAGES * PAGE_BYTES);
-	self->d->runs = 0;
-	self->d->discards = 0;
+	memset(self->d.mem, 0, GUEST_PAGES * PAGE_BYTES);
+	self->d.runs = 0;
+	self->d.discards = 0;
 	self->g.pauses = 0;
 	self->g.resumes = 0;
 	self->g.released = 0;
@@ -87,32 +91,35 @@ static void forget(GUEST *self)
 /* From here to there, over a link that breaks. */
 static void move(GUEST *self, uint64_t die_after, uint64_t flip_at)
 {
-	struct fake_relay *relay = &self->relay;
+	const struct sim_link link = { .latency_ns = 50000 };
+	int fd[2];
 
 	forget(self);
-	fake_relay_start(relay, 0, die_after, flip_at);
-	fake_receive_start(self->d, relay->fd[1]);
-	self->source.fd = relay->fd[0];
+	sim_connect(&link, fd);
+	sim_break(die_after, flip_at);
+	fake_receive_start(&self->d, fd[1]);
+	self->source.fd = fd[0];
 	self->ret = migrate_send_from(&self->source, &self->policy, &self->dirty, &self->report);
 	if (self->ret)
-		shutdown(relay->fd[0], SHUT_RDWR);
-	fake_receive_wait(self->d);
-	fake_relay_stop(relay);
+		shutdown(fd[0], SHUT_RDWR);
+	fake_receive_wait(&self->d);
+	self->forwarded = sim_forwarded();
+	sim_disconnect();
 }
 
 static bool same_memory(const GUEST *self)
 {
-	return !memcmp(self->g.mem, self->d->mem, GUEST_PAGES * PAGE_BYTES);
+	return !memcmp(self->g.mem, self->d.mem, GUEST_PAGES * PAGE_BYTES);
 }
 
 #define EXPECT_MOVED() do { \
 	EXPECT_EQ(0, self->ret) \
-		TH_LOG("%s / %s", self->report.reason, self->d->report.reason); \
+		TH_LOG("%s / %s", self->report.reason, self->d.report.reason); \
 	EXPECT_EQ(KVMX_MIGRATE_DONE, self->report.outcome); \
-	EXPECT_EQ(KVMX_MIGRATE_DONE, self->d->report.outcome); \
-	EXPECT_EQ(1, self->d->runs); \
-	EXPECT_EQ(0, self->d->discards); \
-	EXPECT_TRUE(self->d->state_good); \
+	EXPECT_EQ(KVMX_MIGRATE_DONE, self->d.report.outcome); \
+	EXPECT_EQ(1, self->d.runs); \
+	EXPECT_EQ(0, self->d.discards); \
+	EXPECT_TRUE(self->d.state_good); \
 	EXPECT_TRUE(self->g.paused); \
 	EXPECT_EQ(self->g.pauses, self->g.resumes + 1); \
 	EXPECT_TRUE(same_memory(self)); \
@@ -123,9 +130,9 @@ static bool same_memory(const GUEST *self)
 	EXPECT_EQ(KVMX_MIGRATE_FAILED, self->report.outcome); \
 	EXPECT_EQ(self->ret, self->report.error); \
 	EXPECT_NE(0, self->report.reason[0]); \
-	EXPECT_EQ(0, self->d->runs); \
-	EXPECT_EQ(1, self->d->discards); \
-	EXPECT_NE(KVMX_MIGRATE_DONE, self->d->report.outcome); \
+	EXPECT_EQ(0, self->d.runs); \
+	EXPECT_EQ(1, self->d.discards); \
+	EXPECT_NE(KVMX_MIGRATE_DONE, self->d.report.outcome); \
 	EXPECT_FALSE(self->g.paused); \
 	EXPECT_EQ(self->g.pauses, self->g.resumes); \
 	EXPECT_EQ(0, self->g.released); \
@@ -146,22 +153,22 @@ TEST_F(guest, moves)
 	EXPECT_EQ(1, self->g.released);
 	EXPECT_EQ(1, self->g.stops);
 	EXPECT_EQ(GUEST_PAGES, self->report.total_pages);
-	EXPECT_EQ(FAKE_STATE, self->d->report.state_bytes);
-	EXPECT_EQ(self->report.data_pages, self->d->report.data_pages);
-	EXPECT_EQ(self->report.zero_pages, self->d->report.zero_pages);
+	EXPECT_EQ(FAKE_STATE, self->d.report.state_bytes);
+	EXPECT_EQ(self->report.data_pages, self->d.report.data_pages);
+	EXPECT_EQ(self->report.zero_pages, self->d.report.zero_pages);
 	EXPECT_LE(FILLED, self->report.data_pages);
-	EXPECT_LE(self->report.bytes, self->d->report.bytes);
+	EXPECT_LE(self->report.bytes, self->d.report.bytes);
 }
 
 /* The link dies anywhere. */
-TEST_F_TIMEOUT(guest, link_dies, 100)
+TEST_F(guest, link_dies)
 {
 	unsigned int unknown = 0, stayed = 0;
 	uint64_t total, at, step;
 
 	move(self, NEVER, NEVER);
 	ASSERT_EQ(0, self->ret);
-	total = self->relay.forwarded;
+	total = self->forwarded;
 	for (at = 0; at < total + 3; at += step) {
 		fake_ops.resume(&self->g);
 		move(self, at, NEVER);
@@ -185,21 +192,21 @@ TEST_F_TIMEOUT(guest, link_dies, 100)
 }
 
 /* A bit is turned over anywhere. */
-TEST_F_TIMEOUT(guest, bits_flip, 100)
+TEST_F(guest, bits_flip)
 {
 	uint64_t total, at;
 
 	move(self, NEVER, NEVER);
 	ASSERT_EQ(0, self->ret);
-	total = self->relay.forwarded;
+	total = self->forwarded;
 	/* Not GO itself: when that is damaged, the source cannot know. */
 	for (at = 0; at + 100 < total; at += at < 200 || at > total - 200 ? 9 : total / 23 + 1) {
 		fake_ops.resume(&self->g);
 		move(self, NEVER, at);
 		/* Live streams are not all of one length: this one was shorter. */
-		if (self->relay.forwarded <= at)
+		if (self->forwarded <= at)
 			continue;
-		EXPECT_EQ(0, self->d->runs);
+		EXPECT_EQ(0, self->d.runs);
 		if (self->report.outcome == KVMX_MIGRATE_UNKNOWN)
 			continue;
 		EXPECT_STAYED();
@@ -217,13 +224,13 @@ TEST_F(guest, damaged_go)
 	self->policy.mode = KVMX_MODE_OFFLINE;
 	move(self, NEVER, NEVER);
 	ASSERT_EQ(0, self->ret);
-	total = self->relay.forwarded;
+	total = self->forwarded;
 	fake_ops.resume(&self->g);
 	move(self, NEVER, total - 3);
 	EXPECT_EQ(-EREMCHG, self->ret);
 	EXPECT_EQ(KVMX_MIGRATE_UNKNOWN, self->report.outcome);
-	EXPECT_EQ(0, self->d->runs);
-	EXPECT_EQ(1, self->d->discards);
+	EXPECT_EQ(0, self->d.runs);
+	EXPECT_EQ(1, self->d.discards);
 	EXPECT_TRUE(self->g.paused);
 	EXPECT_EQ(0, self->g.released);
 }
@@ -234,7 +241,7 @@ TEST_F(guest, source_fails)
 	move(self, NEVER, NEVER);
 	EXPECT_EQ(-EIO, self->ret);
 	EXPECT_EQ(0, self->g.resumes);
-	EXPECT_EQ(0, self->d->runs);
+	EXPECT_EQ(0, self->d.runs);
 	self->g.fail_pause = 0;
 
 	self->g.fail_save = -ENOSPC;
@@ -261,40 +268,40 @@ TEST_F(guest, source_fails)
 
 TEST_F(guest, destination_fails)
 {
-	self->d->fail_load = -EINVAL;
+	self->d.fail_load = -EINVAL;
 	move(self, NEVER, NEVER);
 	EXPECT_EQ(-EREMOTEIO, self->ret);
 	EXPECT_NE(NULL, strstr(self->report.reason, "device state could not be loaded"));
 	EXPECT_STAYED();
-	self->d->fail_load = 0;
+	self->d.fail_load = 0;
 
 	/* After GO it is too late to take it back. */
-	self->d->fail_run = -EIO;
+	self->d.fail_run = -EIO;
 	move(self, NEVER, NEVER);
 	EXPECT_EQ(-EREMCHG, self->ret);
 	EXPECT_EQ(KVMX_MIGRATE_UNKNOWN, self->report.outcome);
 	EXPECT_NE(NULL, strstr(self->report.reason, "could not be run"));
 	EXPECT_TRUE(self->g.paused);
 	EXPECT_EQ(0, self->g.released);
-	EXPECT_EQ(0, self->d->runs);
-	self->d->fail_run = 0;
+	EXPECT_EQ(0, self->d.runs);
+	self->d.fail_run = 0;
 	fake_ops.resume(&self->g);
 	EXPECT_MOVABLE();
 }
 
 TEST_F(guest, other_layout)
 {
-	self->d->regions[1].npages--;
+	self->d.regions[1].npages--;
 	move(self, NEVER, NEVER);
 	EXPECT_EQ(-EREMOTEIO, self->ret);
 	EXPECT_NE(NULL, strstr(self->report.reason, "layouts differ"));
 	EXPECT_STAYED();
 	EXPECT_EQ(0, self->g.pauses);
-	self->d->regions[1].npages++;
-	self->d->regions[0].as = 1;
+	self->d.regions[1].npages++;
+	self->d.regions[0].as = 1;
 	move(self, NEVER, NEVER);
 	EXPECT_STAYED();
-	self->d->regions[0].as = 0;
+	self->d.regions[0].as = 0;
 	EXPECT_MOVABLE();
 }
 
@@ -323,8 +330,8 @@ TEST_F(guest, memory_outside)
 	/* The VMM has forgotten half of its memory. */
 	self->source.nr_regions = 1;
 	self->source.regions = &self->g.regions[1];
-	self->d->nr_regions = 1;
-	self->d->regions[0] = self->d->regions[1];
+	self->d.nr_regions = 1;
+	self->d.regions[0] = self->d.regions[1];
 	move(self, NEVER, NEVER);
 	/* Offline nobody asks kvmx, so nobody notices. */
 	if (variant->mode != KVMX_MODE_OFFLINE) {
@@ -335,32 +342,31 @@ TEST_F(guest, memory_outside)
 		EXPECT_LE(GUEST_PAGES / 2, self->report.ignored_pages);
 	}
 	EXPECT_EQ(0, self->ret);
-	EXPECT_EQ(0, memcmp(self->g.mem, self->d->mem, GUEST_PAGES / 2 * PAGE_BYTES));
+	EXPECT_EQ(0, memcmp(self->g.mem, self->d.mem, GUEST_PAGES / 2 * PAGE_BYTES));
 }
 
 /* A destination that stops reading, or never says a word. */
 TEST_F(guest, dead_peer)
 {
+	const struct sim_link link = { 0 };
 	uint64_t begin = now_ns();
 	int fd[2];
 
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fd));
+	sim_connect(&link, fd);
 	self->policy.peer_timeout_ns = 300 * NSEC_PER_MSEC;
 	self->source.fd = fd[0];
 	self->ret = migrate_send_from(&self->source, &self->policy, &self->dirty, &self->report);
 	EXPECT_EQ(-ETIMEDOUT, self->ret);
 	EXPECT_EQ(KVMX_MIGRATE_FAILED, self->report.outcome);
 	EXPECT_FALSE(self->g.paused);
-	EXPECT_GT(3 * NSEC_PER_SEC, now_ns() - begin);
-	close(fd[0]);
-	close(fd[1]);
+	EXPECT_GT(310 * NSEC_PER_MSEC, now_ns() - begin);
+	sim_disconnect();
 }
 
 /* A destination made by hand: it can lie. */
 struct liar {
 	int fd;
 	int kind;	/* what to do after END */
-	pthread_t thread;
 	struct kvmx_migrate_report report;
 };
 
@@ -425,7 +431,7 @@ static void lie(struct liar *l, struct conn *c)
 		;
 }
 
-static void *liar_thread(void *arg)
+static void liar_main(void *arg)
 {
 	uint8_t preamble[STREAM_PREAMBLE];
 	struct liar *l = arg;
@@ -433,7 +439,7 @@ static void *liar_thread(void *arg)
 	struct conn c;
 
 	if (conn_init_dest(&c, l->fd, 20 * NSEC_PER_SEC, &l->report))
-		return NULL;
+		return;
 	if (link_recv(&c.link, preamble, sizeof(preamble)) || conn_get(&c, &chunk))
 		goto out;
 	answer(&c, CHUNK_ACCEPT, 0);
@@ -450,25 +456,23 @@ static void *liar_thread(void *arg)
 out:
 	conn_exit(&c);
 	shutdown(l->fd, SHUT_RDWR);
-	return NULL;
 }
 
 static void move_to_liar(GUEST *self, int kind)
 {
+	const struct sim_link link = { .latency_ns = 50000 };
 	struct liar liar = { .kind = kind };
 	int fd[2];
 
 	forget(self);
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd))
-		abort();
+	sim_connect(&link, fd);
 	liar.fd = fd[1];
-	pthread_create(&liar.thread, NULL, liar_thread, &liar);
+	sim_spawn(liar_main, &liar);
 	self->source.fd = fd[0];
 	self->ret = migrate_send_from(&self->source, &self->policy, &self->dirty, &self->report);
 	shutdown(fd[0], SHUT_RDWR);
-	pthread_join(liar.thread, NULL);
-	close(fd[0]);
-	close(fd[1]);
+	sim_join();
+	sim_disconnect();
 }
 
 /* The destination's VMM may close the connection at once: its last word is there nevertheless. */
@@ -529,9 +533,9 @@ TEST_F(guest, file)
 	EXPECT_EQ(0, self->g.released);
 
 	lseek(fd, 0, SEEK_SET);
-	EXPECT_EQ(0, fake_receive(self->d, fd));
-	EXPECT_EQ(1, self->d->runs);
-	EXPECT_TRUE(self->d->state_good);
+	EXPECT_EQ(0, fake_receive(&self->d, fd));
+	EXPECT_EQ(1, self->d.runs);
+	EXPECT_TRUE(self->d.state_good);
 	EXPECT_TRUE(same_memory(self));
 
 	/* Cut short, anywhere. */
@@ -540,9 +544,9 @@ TEST_F(guest, file)
 		ASSERT_EQ(0, ftruncate(fd, at));
 		lseek(fd, 0, SEEK_SET);
 		forget(self);
-		EXPECT_EQ(-ECONNRESET, fake_receive(self->d, fd));
-		EXPECT_EQ(0, self->d->runs);
-		EXPECT_EQ(1, self->d->discards);
+		EXPECT_EQ(-ECONNRESET, fake_receive(&self->d, fd));
+		EXPECT_EQ(0, self->d.runs);
+		EXPECT_EQ(1, self->d.discards);
 	}
 	/* Too long, too. */
 	fake_ops.resume(&self->g);
@@ -552,16 +556,16 @@ TEST_F(guest, file)
 	ASSERT_EQ(0, migrate_send_from(&self->source, &self->policy, &self->dirty, &self->report));
 	ASSERT_EQ(1, write(fd, "", 1));
 	lseek(fd, 0, SEEK_SET);
-	EXPECT_EQ(-EPROTO, fake_receive(self->d, fd));
-	EXPECT_EQ(0, self->d->runs);
+	EXPECT_EQ(-EPROTO, fake_receive(&self->d, fd));
+	EXPECT_EQ(0, self->d.runs);
 	/* Another version. */
 	ASSERT_EQ(0, ftruncate(fd, len));
 	byte = STREAM_VERSION + 1;
 	ASSERT_EQ(1, pwrite(fd, &byte, 1, 8));
 	lseek(fd, 0, SEEK_SET);
-	EXPECT_EQ(-EPROTO, fake_receive(self->d, fd));
-	EXPECT_NE(NULL, strstr(self->d->report.reason, "version"));
-	EXPECT_EQ(0, self->d->runs);
+	EXPECT_EQ(-EPROTO, fake_receive(&self->d, fd));
+	EXPECT_NE(NULL, strstr(self->d.report.reason, "version"));
+	EXPECT_EQ(0, self->d.runs);
 	close(fd);
 }
 
