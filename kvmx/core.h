@@ -49,12 +49,14 @@ struct kvmx_mslot {
 /**
  * struct kvmx_slots - a snapshot of the memslots
  * @nr: entries in @slot
+ * @cleared: every page was cleared at least once since its memslot was logged
  * @generation: KVM's generation of each address space when it was taken
  * @by_id: indices into @slot, sorted by id
  * @slot: the memslots, sorted by address space and gfn
  */
 struct kvmx_slots {
 	u32 nr;
+	bool cleared;
 	u64 generation[KVMX_MAX_AS];
 	u32 *by_id;
 	struct kvmx_mslot slot[];

@@ -17,6 +17,9 @@
 #define CURSOR_AS_SHIFT	56
 #define BOUNCE_RUNS	32
 
+/* Words of a bitmap turned into runs between two looks for signals. */
+#define BURST_WORDS	64UL
+
 /**
  * struct pass - a HARVEST call under way
  * @t: the tracker
@@ -29,8 +32,9 @@
  * @unlogged: of these, in memslots that KVM cannot log
  * @err: the first error of a copy
  * @mm: the VMM's address space, to look for absent pages, or NULL
+ * @open: the last run, which may still grow; 0 pages: none
  * @nr_bounce: runs in @bounce
- * @bounce: runs not yet copied out; the last may still grow
+ * @bounce: runs not yet copied out
  * @ext: pages about to become runs
  */
 struct pass {
@@ -44,6 +48,7 @@ struct pass {
 	u64 unlogged;
 	int err;
 	struct mm_struct *mm;
+	struct kvmx_run open;
 	u32 nr_bounce;
 	struct kvmx_run bounce[BOUNCE_RUNS];
 	struct kvmx_extent ext[BOUNCE_RUNS];
@@ -52,29 +57,50 @@ struct pass {
 /* x86 does not care how the user's array is aligned. */
 static void flush_runs(struct pass *p)
 {
-	if (!p->err)
+	if (p->nr_bounce && !p->err)
 		p->err = kvmx_put_words((u64 __user *)(p->uruns + p->nr), p->bounce,
 					p->nr_bounce * sizeof(struct kvmx_run) / sizeof(u64));
 	p->nr += p->nr_bounce;
 	p->nr_bounce = 0;
 }
 
+/* The last run does not grow any more. There is room for it. */
+static void close_run(struct pass *p)
+{
+	if (!p->open.npages)
+		return;
+	if (p->nr_bounce == BOUNCE_RUNS)
+		flush_runs(p);
+	p->bounce[p->nr_bounce++] = p->open;
+	p->open.npages = 0;
+}
+
+static bool continues(const struct pass *p, const struct kvmx_mslot *s, unsigned long start,
+		      u32 page_class)
+{
+	const struct kvmx_run *open = &p->open;
+
+	return open->npages && open->slot == s->id && open->page_class == page_class &&
+	       open->gfn + open->npages == s->gfn + start;
+}
+
+static bool no_room(const struct pass *p)
+{
+	return p->nr + p->nr_bounce + !!p->open.npages == p->room;
+}
+
 /* Adds a run, to the last one if it goes on from there. Returns false if there is no room. */
 static bool put_run(struct pass *p, const struct kvmx_mslot *s, unsigned long start,
 		    unsigned long n, u32 page_class)
 {
-	struct kvmx_run *last = p->nr_bounce ? &p->bounce[p->nr_bounce - 1] : NULL;
-
-	if (last && last->slot == s->id && last->page_class == page_class &&
-	    last->gfn + last->npages == s->gfn + start && n <= U32_MAX - last->npages) {
-		last->npages += n;
+	if (continues(p, s, start, page_class) && n <= U32_MAX - p->open.npages) {
+		p->open.npages += n;
 		return true;
 	}
-	if (p->nr + p->nr_bounce == p->room)
+	if (no_room(p))
 		return false;
-	if (p->nr_bounce == BOUNCE_RUNS)
-		flush_runs(p);
-	p->bounce[p->nr_bounce++] = (struct kvmx_run) {
+	close_run(p);
+	p->open = (struct kvmx_run) {
 		.gfn = s->gfn + start,
 		.npages = n,
 		.slot = s->id,
@@ -83,13 +109,24 @@ static bool put_run(struct pass *p, const struct kvmx_mslot *s, unsigned long st
 	return true;
 }
 
+static u32 class_of(const struct kvmx_mslot *s)
+{
+	return s->unloggable ? KVMX_CLASS_UNLOGGED :
+	       s->kvm_flags & KVM_MEM_READONLY ? KVMX_CLASS_READONLY :
+	       KVMX_CLASS_NORMAL;
+}
+
+static void count_pages(struct pass *p, u64 n)
+{
+	p->pages += n;
+	p->budget -= min(n, p->budget);
+}
+
 /* Returns pages from @start on, and how many of them there was room for. */
 static unsigned long emit(struct pass *p, const struct kvmx_mslot *s, unsigned long start,
 			  unsigned long n)
 {
-	u32 page_class = s->unloggable ? KVMX_CLASS_UNLOGGED :
-			 s->kvm_flags & KVM_MEM_READONLY ? KVMX_CLASS_READONLY :
-			 KVMX_CLASS_NORMAL;
+	u32 page_class = class_of(s);
 	unsigned long done = 0;
 
 	n = min_t(u64, n, round_up(min_t(u64, p->budget, U32_MAX), BITS_PER_LONG));
@@ -111,38 +148,180 @@ static unsigned long emit(struct pass *p, const struct kvmx_mslot *s, unsigned l
 	}
 	if (s->unloggable)
 		p->unlogged += done;
-	p->pages += done;
-	p->budget -= min_t(u64, done, p->budget);
+	count_pages(p, done);
 	return done;
 }
 
 /*
- * Moves dirty bits of a memslot from KVM's bitmap to all trackers, from page @from on. Returns in
- * @end_page the page up to which the bitmap has no more to tell.
+ * Writes the runs of a bitmap that begins at page @base straight to user space: what is all over
+ * the place makes as many runs as pages, and each would be copied twice. The last run stays open.
+ * Returns the page where there was no room any more, or the end of the bitmap, or -EFAULT.
+ */
+static long put_word_runs(struct pass *p, const struct kvmx_mslot *s, unsigned long base,
+			  const unsigned long *words, unsigned long nr)
+{
+	struct kvmx_run __user *to = p->uruns + p->nr, *end = p->uruns + p->room;
+	const u32 id = s->id, page_class = class_of(s);
+	/* Of the open run: counted from the memslot's first page. */
+	unsigned long first = p->open.gfn - s->gfn, last = first + p->open.npages;
+	unsigned long i, pages = 0, stop = base + nr * BITS_PER_LONG;
+
+	if (!user_access_begin(to, (end - to) * sizeof(*to)))
+		return -EFAULT;
+	for (i = 0; i < nr; i++, base += BITS_PER_LONG) {
+		unsigned long word = words[i], bit = 0, rest, n;
+
+		while (word >> bit) {
+			bit += __ffs(word >> bit);
+			rest = ~(word >> bit);
+			n = rest ? __ffs(rest) : BITS_PER_LONG;
+			if (base + bit != last) {
+				if (to + 1 == end) {
+					stop = base + bit;
+					goto out;
+				}
+				unsafe_put_user(s->gfn + first, &to->gfn, fault);
+				unsafe_put_user((u32)(last - first), &to->npages, fault);
+				unsafe_put_user(id, &to->slot, fault);
+				unsafe_put_user(page_class, &to->page_class, fault);
+				unsafe_put_user(0, &to->__reserved, fault);
+				to++;
+				first = base + bit;
+			}
+			bit += n;
+			last = base + bit;
+			pages += n;
+			if (bit == BITS_PER_LONG)
+				break;
+		}
+	}
+out:
+	user_access_end();
+	p->nr = to - p->uruns;
+	p->open.gfn = s->gfn + first;
+	p->open.npages = last - first;
+	count_pages(p, pages);
+	return stop;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
+/*
+ * Returns pages of the bitmap in kvmx_vm.words, from page @pos on; updates it. Returns 1 if there
+ * is no more room.
+ */
+static int emit_words(struct pass *p, const struct kvmx_mslot *s, const struct kvmx_seg *seg,
+		      unsigned long *pos)
+{
+	unsigned long base = seg->first * BITS_PER_LONG, nr = seg->nr * BITS_PER_LONG;
+	unsigned long *words = p->t->vm->words;
+	unsigned long i, n, start;
+	long stop;
+
+	/* What lies before the cursor waits in the set for the next pass. */
+	if (*pos > base)
+		words[0] &= ~0UL << (*pos - base);
+	start = find_first_bit(words, nr);
+	if (start == nr)
+		return 0;
+	start += base;
+	if (!continues(p, s, start, class_of(s))) {
+		if (no_room(p)) {
+			*pos = start;
+			return 1;
+		}
+		close_run(p);
+		p->open = (struct kvmx_run) {
+			.gfn = s->gfn + start,
+			.slot = s->id,
+			.page_class = class_of(s),
+		};
+	}
+	flush_runs(p);
+	if (p->err)
+		return p->err;
+	for (i = 0; i < seg->nr; i += n) {
+		n = min(seg->nr - i, BURST_WORDS);
+		stop = put_word_runs(p, s, base + i * BITS_PER_LONG, words + i, n);
+		if (stop < 0)
+			return stop;
+		*pos = stop;
+		if (stop < base + (i + n) * BITS_PER_LONG)
+			return 1;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Returns pages of the set in [@pos, @end); updates @pos. Returns 1 if there is no more room. */
+static int emit_pend(struct pass *p, u32 i, unsigned long end, unsigned long *pos)
+{
+	const struct kvmx_mslot *s = &p->t->vm->slots->slot[i];
+	struct kvmx_extent *e;
+	unsigned long done;
+	u32 nr;
+
+	while (*pos < end) {
+		nr = kvmx_pend_extents(p->t->pend[i], *pos, end, p->ext, BOUNCE_RUNS);
+		for (e = p->ext; e < p->ext + nr; e++) {
+			done = emit(p, s, e->start, e->npages);
+			*pos = e->start + done;
+			if (done < e->npages || (!p->budget && *pos < s->npages))
+				return 1;
+		}
+		if (nr < BOUNCE_RUNS)
+			break;
+	}
+	return 0;
+}
+
+/*
+ * Moves dirty bits of a memslot from KVM's bitmap to all trackers, from page @from on, and leaves
+ * them in kvmx_vm.words.
  */
 static int collect(struct kvmx_vm *vm, u32 i, unsigned long from, u64 budget,
-		   unsigned long *end_page)
+		   struct kvmx_seg *seg)
 {
 	const struct kvmx_mslot *s = &vm->slots->slot[i];
 	struct kvmx_tracker *t;
-	struct kvmx_seg seg;
 	int err;
 
-	*end_page = s->npages;
+	*seg = (struct kvmx_seg) { .end_page = s->npages };
 	if (vm->ring || !(s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;
-	err = kvmx_log_read(vm, s, from, budget, &seg);
-	if (err)
+	err = kvmx_log_read(vm, s, from, budget, seg);
+	if (err || !seg->nr)
 		return err;
-	*end_page = seg.end_page;
-	if (!seg.nr)
-		return 0;
-	err = kvmx_log_clear(vm, s, seg.first, seg.nr);
+	err = kvmx_log_clear(vm, s, seg->first, seg->nr);
 	if (err)
 		return err;
 	list_for_each_entry(t, &vm->trackers, node)
-		kvmx_pend_add_words(t->pend[i], seg.first, vm->words, seg.nr);
-	vm->stats.collected_pages += seg.pages;
+		kvmx_pend_add_words(t->pend[i], seg->first, vm->words, seg->nr);
+	vm->stats.collected_pages += seg->pages;
+	return 0;
+}
+
+static int collect_slots(struct kvmx_vm *vm)
+{
+	struct kvmx_seg seg;
+	unsigned long pos;
+	int err;
+	u32 i;
+
+	for (i = 0; i < vm->slots->nr; i++) {
+		for (pos = 0; pos < vm->slots->slot[i].npages; pos = seg.end_page) {
+			err = collect(vm, i, pos, U64_MAX, &seg);
+			if (err)
+				return err;
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			cond_resched();
+		}
+	}
+	vm->slots->cleared = true;
 	return 0;
 }
 
@@ -155,24 +334,14 @@ static int collect(struct kvmx_vm *vm, u32 i, unsigned long from, u64 budget,
  */
 int kvmx_collect_all(struct kvmx_vm *vm)
 {
-	unsigned long end_page;
 	int err;
-	u32 i;
 
 	kvmx_log_flush(vm);
 	if (vm->ring)
 		return kvmx_ring_drain(vm);
-	for (i = 0; i < vm->slots->nr; i++) {
-		for (end_page = 0; end_page < vm->slots->slot[i].npages;) {
-			err = collect(vm, i, end_page, U64_MAX, &end_page);
-			if (err)
-				return err;
-			if (fatal_signal_pending(current))
-				return -EINTR;
-			cond_resched();
-		}
-	}
-	return 0;
+	err = collect_slots(vm);
+	kvmx_log_rest(vm);
+	return err;
 }
 
 /* Returns pages of a memslot from @pos on; updates it. Returns 1 if there is no more room. */
@@ -180,30 +349,29 @@ static int take_slot(struct pass *p, u32 i, unsigned long *pos)
 {
 	struct kvmx_vm *vm = p->t->vm;
 	const struct kvmx_mslot *s = &vm->slots->slot[i];
-	unsigned long done, end_page;
-	struct kvmx_extent *e;
-	u32 nr;
-	int err;
+	struct kvmx_seg seg;
+	bool direct;
+	int ret;
 
 	if (s->unloggable) {
 		*pos += emit(p, s, *pos, s->npages - *pos);
 		return *pos < s->npages;
 	}
+	/* The set will have nothing but what is in kvmx_vm.words: no need to look for it there. */
+	direct = !p->mm && kvmx_pend_empty(p->t->pend[i]);
 	while (*pos < s->npages) {
-		err = collect(vm, i, *pos, p->budget, &end_page);
-		if (err)
-			return err;
-		while (*pos < end_page) {
-			nr = kvmx_pend_extents(p->t->pend[i], *pos, end_page, p->ext, BOUNCE_RUNS);
-			for (e = p->ext; e < p->ext + nr; e++) {
-				done = emit(p, s, e->start, e->npages);
-				*pos = e->start + done;
-				if (done < e->npages || (!p->budget && *pos < s->npages))
-					return 1;
-			}
-			if (nr < BOUNCE_RUNS)
-				*pos = end_page;
-		}
+		ret = collect(vm, i, *pos, p->budget, &seg);
+		if (ret)
+			return ret;
+		if (direct)
+			ret = seg.nr ? emit_words(p, s, &seg, pos) : 0;
+		else
+			ret = emit_pend(p, i, seg.end_page, pos);
+		if (ret)
+			return ret;
+		*pos = seg.end_page;
+		if (!p->budget && *pos < s->npages)
+			return 1;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -375,6 +543,9 @@ static int run_pass(struct pass *p, struct kvmx_call *call, bool peek)
 	}
 	if (ret < 0)
 		return ret;
+	if (!peek && !first && !start && i == s->nr)
+		s->cleared = true;
+	close_run(p);
 	flush_runs(p);
 	if (p->err)
 		return p->err;
@@ -446,6 +617,8 @@ int kvmx_harvest(struct kvmx_tracker *t, struct kvmx_call *call)
 		err = peek ? peek_prepare(t) : pass_prepare(t, a->cursor);
 	if (!err && !(a->flags & KVMX_HARVEST_COLLECT))
 		err = run_pass(&p, call, peek);
+	if (!peek)
+		kvmx_log_rest(vm);
 	if (p.mm)
 		mmput(p.mm);
 	trace_kvmx_harvest(vm->id, t->id, a->flags, p.pages, p.nr, vm->stats.clear_calls - clears,

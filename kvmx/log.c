@@ -34,9 +34,35 @@ static long kvm_call(struct kvmx_vm *vm, unsigned int cmd, unsigned long arg)
 	return vm->file->f_op->unlocked_ioctl(vm->file, cmd, arg);
 }
 
+/**
+ * kvmx_put_words() - copy words to user space
+ * @to: where to, aligned
+ * @from: where from, aligned
+ * @nr: words
+ *
+ * As copy_to_user(), but in words whatever string instructions cost: little is copied at a time.
+ *
+ * Return: 0 or -EFAULT.
+ */
+int kvmx_put_words(u64 __user *to, const void *from, size_t nr)
+{
+	const u64 *word = from;
+	size_t i;
+
+	if (!user_access_begin(to, nr * sizeof(*to)))
+		return -EFAULT;
+	for (i = 0; i < nr; i++)
+		unsafe_put_user(word[i], to + i, fault);
+	user_access_end();
+	return 0;
+fault:
+	user_access_end();
+	return -EFAULT;
+}
+
 static int kvm_call_arg(struct kvmx_vm *vm, unsigned int cmd, const void *arg, size_t len)
 {
-	if (copy_to_user((void __user *)vm->scratch, arg, len))
+	if (kvmx_put_words((u64 __user *)vm->scratch, arg, len / sizeof(u64)))
 		return -EFAULT;
 	return kvm_call(vm, cmd, vm->scratch);
 }
@@ -218,6 +244,32 @@ void kvmx_log_end(struct kvmx_vm *vm)
 	vm->logging = false;
 }
 
+/*
+ * With KVM_DIRTY_LOG_INITIALLY_SET nobody protects huge pages when logging begins: each CLEAR
+ * looks for them, with two more walks of the page tables for every 64 pages. Once every page was
+ * cleared there is none left, and KVM makes no new one in a memslot that is logged. So the flag is
+ * off while kvmx clears, but a memslot that is new or was switched off and on again needs it.
+ */
+static void stop_splitting(struct kvmx_vm *vm)
+{
+	/* If that fails, it only stays slow. */
+	if (vm->slots->cleared && kvm_dirty_log_manual_protect_and_init_set(vm->kvm))
+		set_manual_protect(vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+}
+
+/**
+ * kvmx_log_rest() - put KVM's settings back to what they are between calls
+ * @vm: the VM
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock, after kvmx_log_clear().
+ */
+void kvmx_log_rest(struct kvmx_vm *vm)
+{
+	if (vm->logging && !vm->ring && !kvm_dirty_log_manual_protect_and_init_set(vm->kvm))
+		set_manual_protect(vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+				   KVM_DIRTY_LOG_INITIALLY_SET);
+}
+
 /* First word at or after @w that is not 0, or @end. */
 static unsigned long next_word(const unsigned long *map, unsigned long w, unsigned long end)
 {
@@ -279,32 +331,6 @@ out:
 }
 
 /**
- * kvmx_put_words() - copy words to user space
- * @to: where to, aligned
- * @from: where from, aligned
- * @nr: words
- *
- * As copy_to_user(), but in words whatever string instructions cost: little is copied at a time.
- *
- * Return: 0 or -EFAULT.
- */
-int kvmx_put_words(u64 __user *to, const void *from, size_t nr)
-{
-	const u64 *word = from;
-	size_t i;
-
-	if (!user_access_begin(to, nr * sizeof(*to)))
-		return -EFAULT;
-	for (i = 0; i < nr; i++)
-		unsafe_put_user(word[i], to + i, fault);
-	user_access_end();
-	return 0;
-fault:
-	user_access_end();
-	return -EFAULT;
-}
-
-/**
  * kvmx_log_read() - copy a piece of a memslot's bitmap
  * @vm: the VM
  * @s: the memslot
@@ -320,13 +346,14 @@ fault:
 int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,
 		  u64 budget, struct kvmx_seg *seg)
 {
-	unsigned long w = from / BITS_PER_LONG, end, last;
+	unsigned long w = from / BITS_PER_LONG, end;
 	const struct kvm_memory_slot *slot;
 	const unsigned long *map;
 	int idx, err = 0;
 
 	lockdep_assert_held(&vm->lock);
 	seg->pages = 0;
+	seg->nr = 0;
 	idx = srcu_read_lock(&vm->kvm->srcu);
 	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
 	if (slot != s->ident || !slot->dirty_bitmap) {
@@ -337,17 +364,23 @@ int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long 
 	end = min(BITS_TO_LONGS(s->npages), w + SEG_SCAN);
 	w = next_word(map, w, end);
 	seg->first = w;
-	for (last = w; w < end && w - seg->first < KVMX_SEG_WORDS && w - last <= SEG_GAP &&
-	     seg->pages < budget; w++) {
-		unsigned long v = READ_ONCE(map[w]);
+	end = min(end, w + KVMX_SEG_WORDS);
+	while (w < end && seg->pages < budget) {
+		unsigned long v = READ_ONCE(map[w]), next;
 
-		vm->words[w - seg->first] = v;
 		if (v) {
+			vm->words[w++ - seg->first] = v;
 			seg->pages += hweight_long(v);
-			last = w;
+			seg->nr = w - seg->first;
+			continue;
 		}
+		next = min(end, w + SEG_GAP);
+		next = next_word(map, w + 1, next);
+		memset(vm->words + w - seg->first, 0, (next - w) * sizeof(long));
+		if (next - w == SEG_GAP)
+			end = next;
+		w = next;
 	}
-	seg->nr = seg->pages ? last - seg->first + 1 : 0;
 	seg->end_page = min(w * BITS_PER_LONG, s->npages);
 out:
 	srcu_read_unlock(&vm->kvm->srcu, idx);
@@ -419,6 +452,7 @@ int kvmx_log_clear(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long
 		.dirty_bitmap = (void __user *)(vm->scratch + SCRATCH_ARG),
 	};
 
+	stop_splitting(vm);
 	c.num_pages = min(nr * BITS_PER_LONG, s->npages - first * BITS_PER_LONG);
 	if (kvmx_put_words(c.dirty_bitmap, vm->words, nr))
 		return -EFAULT;

@@ -24,6 +24,7 @@ bool kvmx_log_foreign(const struct kvmx_slots *s);
 int kvmx_log_begin(struct kvmx_vm *vm);
 void kvmx_log_end(struct kvmx_vm *vm);
 int kvmx_log_slot(struct kvmx_vm *vm, struct kvmx_mslot *s, bool on);
+void kvmx_log_rest(struct kvmx_vm *vm);
 u32 kvmx_log_skip(struct kvmx_tracker *t, u32 i, unsigned long *pos);
 int kvmx_put_words(u64 __user *to, const void *from, size_t nr);
 int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,

@@ -31,6 +31,18 @@ static unsigned long *full(const struct kvmx_pend *p)
 	return some(p) + BITS_TO_LONGS(nr_chunks(p->npages));
 }
 
+static void set_some(struct kvmx_pend *p, unsigned long c)
+{
+	p->nr_some += !test_bit(c, some(p));
+	__set_bit(c, some(p));
+}
+
+static void clear_some(struct kvmx_pend *p, unsigned long c)
+{
+	p->nr_some -= test_bit(c, some(p));
+	__clear_bit(c, some(p));
+}
+
 static size_t struct_bytes(unsigned long npages)
 {
 	unsigned long nr = nr_chunks(npages);
@@ -81,18 +93,25 @@ void kvmx_pend_free(struct kvmx_pend *p)
 	kvfree(p);
 }
 
+/* Mostly a harvest returned what a chunk had, and that was little: only its lines are touched. */
 static void chunk_zero(struct kvmx_pend *p, unsigned long c)
 {
-	if (p->chunk[c].lines)
-		memset(p->chunk[c].bits, 0, chunk_words(p, c) * sizeof(long));
-	p->chunk[c].lines = 0;
+	struct kvmx_chunk *ch = &p->chunk[c];
+	unsigned long *line;
+	u64 lines;
+
+	for (lines = ch->lines; lines; lines &= lines - 1) {
+		line = ch->bits + __ffs64(lines) * KVMX_LINE_WORDS;
+		memset(line, 0, KVMX_LINE_WORDS * sizeof(long));
+	}
+	ch->lines = 0;
 }
 
 static void chunk_fill(struct kvmx_pend *p, unsigned long c)
 {
 	chunk_zero(p, c);
 	__set_bit(c, full(p));
-	__set_bit(c, some(p));
+	set_some(p, c);
 }
 
 /*
@@ -159,7 +178,7 @@ void kvmx_pend_add(struct kvmx_pend *p, unsigned long start, unsigned long npage
 			continue;
 		bitmap_set(p->chunk[c].bits, off, n);
 		p->chunk[c].lines |= GENMASK_ULL((off + n - 1) / LINE_PAGES, off / LINE_PAGES);
-		__set_bit(c, some(p));
+		set_some(p, c);
 	}
 }
 
@@ -170,6 +189,28 @@ static bool covers_chunk(const struct kvmx_pend *p, unsigned long c, unsigned lo
 	unsigned long n = chunk_pages(p, c);
 
 	return !off && nr_words >= BITS_TO_LONGS(n) && bitmap_full(words, n);
+}
+
+/* Adds words to chunk @c, from its word @off on. */
+static void add_chunk_words(struct kvmx_pend *p, unsigned long c, unsigned long off,
+			    const unsigned long *words, unsigned long nr_words)
+{
+	struct kvmx_chunk *ch = &p->chunk[c];
+	unsigned long i;
+	u64 lines = 0;
+
+	for (i = 0; i < nr_words; i++) {
+		if (!words[i])
+			continue;
+		if (!ch->bits && !chunk_bits(p, c))
+			return;
+		ch->bits[off + i] |= words[i];
+		lines |= BIT_ULL((off + i) / KVMX_LINE_WORDS);
+	}
+	if (!lines)
+		return;
+	ch->lines |= lines;
+	set_some(p, c);
 }
 
 /**
@@ -186,25 +227,13 @@ void kvmx_pend_add_words(struct kvmx_pend *p, unsigned long first_word,
 		unsigned long c = first_word / KVMX_CHUNK_WORDS;
 		unsigned long off = first_word % KVMX_CHUNK_WORDS;
 		unsigned long n = min(nr_words, KVMX_CHUNK_WORDS - off);
-		struct kvmx_chunk *ch = &p->chunk[c];
-		unsigned long i;
 
-		if (test_bit(c, full(p)))
-			goto next;
-		if (covers_chunk(p, c, off, words, n)) {
-			chunk_fill(p, c);
-			goto next;
+		if (!test_bit(c, full(p))) {
+			if (covers_chunk(p, c, off, words, n))
+				chunk_fill(p, c);
+			else
+				add_chunk_words(p, c, off, words, n);
 		}
-		for (i = 0; i < n; i++) {
-			if (!words[i])
-				continue;
-			if (!ch->bits && !chunk_bits(p, c))
-				break;
-			ch->bits[off + i] |= words[i];
-			ch->lines |= BIT_ULL((off + i) / KVMX_LINE_WORDS);
-			__set_bit(c, some(p));
-		}
-next:
 		first_word += n;
 		words += n;
 		nr_words -= n;
@@ -233,7 +262,7 @@ static void chunk_del(struct kvmx_pend *p, unsigned long c, unsigned long off, u
 		}
 	}
 	if (!ch->lines)
-		__clear_bit(c, some(p));
+		clear_some(p, c);
 }
 
 /**
@@ -353,17 +382,6 @@ u32 kvmx_pend_extents(const struct kvmx_pend *p, unsigned long from, unsigned lo
 			break;
 	}
 	return e.nr;
-}
-
-/**
- * kvmx_pend_empty() - whether there is no page in the set
- * @p: the set
- *
- * Return: that.
- */
-bool kvmx_pend_empty(const struct kvmx_pend *p)
-{
-	return bitmap_empty(some(p), nr_chunks(p->npages));
 }
 
 /**

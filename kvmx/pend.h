@@ -21,6 +21,7 @@ struct kvmx_chunk {
 /**
  * struct kvmx_pend - a set of pages of one memslot
  * @npages: pages of the memslot
+ * @nr_some: chunks that have a page in the set
  * @over: pages that were added without need, for lack of memory
  * @chunk: the chunks. Behind them lie two bitmaps with a bit for each chunk: whether a page of it
  *	is in the set, and whether all are; of the latter, @bits is all zero
@@ -33,6 +34,7 @@ struct kvmx_chunk {
  */
 struct kvmx_pend {
 	unsigned long npages;
+	unsigned long nr_some;
 	u64 over;
 	struct kvmx_chunk chunk[];
 };
@@ -56,8 +58,18 @@ void kvmx_pend_add_words(struct kvmx_pend *p, unsigned long first_word,
 void kvmx_pend_del(struct kvmx_pend *p, unsigned long start, unsigned long npages);
 u32 kvmx_pend_extents(const struct kvmx_pend *p, unsigned long from, unsigned long to,
 		      struct kvmx_extent *ext, u32 max);
-bool kvmx_pend_empty(const struct kvmx_pend *p);
 u64 kvmx_pend_count(const struct kvmx_pend *p);
 u64 kvmx_pend_bytes(const struct kvmx_pend *p);
+
+/**
+ * kvmx_pend_empty() - whether there is no page in the set
+ * @p: the set
+ *
+ * Return: that.
+ */
+static inline bool kvmx_pend_empty(const struct kvmx_pend *p)
+{
+	return !p->nr_some;
+}
 
 #endif /* KVMX_PEND_H */

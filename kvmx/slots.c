@@ -288,6 +288,8 @@ static int follow(struct kvmx_vm *vm, struct kvmx_slots *now)
 		goto out;
 	changed = match(vm->slots, now, from);
 	if (!changed) {
+		/* What was switched off and on again looks the same, but huge pages are back. */
+		vm->slots->cleared = false;
 		memcpy(vm->slots->generation, now->generation, sizeof(now->generation));
 		err = 0;
 		goto out;
