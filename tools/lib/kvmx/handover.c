@@ -22,7 +22,7 @@ int sender_resume(struct sender *s)
 	return ret;
 }
 
-static bool too_long(struct sender *s, uint64_t slack)
+static bool too_long(struct sender *s)
 {
 	uint64_t allowed = s->policy->allowed_ns, now = now_ns(), left;
 
@@ -30,7 +30,7 @@ static bool too_long(struct sender *s, uint64_t slack)
 		return false;
 	measure_queue(s, now);
 	left = measure_rest(s, s->pages.nr_pending);
-	return left > allowed || now - s->paused_at + left > allowed + slack;
+	return left > allowed || now - s->paused_at + left > allowed;
 }
 
 static int stop_guest(struct sender *s, void **state, size_t *len)
@@ -69,7 +69,7 @@ static int send_rest(struct sender *s, bool forced)
 		if (++n % LOOK_PAGES)
 			continue;
 		/* The link may have become slower than anything seen so far. */
-		if (!forced && too_long(s, s->policy->allowed_ns / 4))
+		if (!forced && too_long(s))
 			return -EAGAIN;
 		ret = sender_progress(s, KVMX_PHASE_PAUSED);
 		if (ret)
@@ -174,8 +174,8 @@ int handover(struct sender *s, bool forced, uint64_t predicted)
 	s->report->final_pages = s->pages.nr_pending;
 	s->report->offline = forced;
 	if (!forced) {
-		measure_pending(s, 64);
-		if (too_long(s, 0)) {
+		measure_pending(s, 128);
+		if (too_long(s)) {
 			ret = take_back(s);
 			goto out_free;
 		}

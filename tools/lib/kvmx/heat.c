@@ -5,7 +5,7 @@
 
 #define HALF_LIFE_NS	(1500 * NSEC_PER_MSEC)
 /* By the end of the first pass pages that were sent are many times those of a second before. */
-#define FRESH_HALF_LIFE_NS	(250 * NSEC_PER_MSEC)
+#define FRESH_HALF_LIFE_NS	(120 * NSEC_PER_MSEC)
 
 /* The oldest age of each class, in quanta. Twice as long each: a curve bends on every scale. */
 static const unsigned int oldest[HEAT_AGES] = { 1, 2, 4, 8, 16, 32, 64, HEAT_MAX_AGE };
@@ -166,30 +166,53 @@ double heat_hazard(const struct heat *h, unsigned int class)
 	return (events + belief[class] * BELIEF_WEIGHT) / (h->exposure[class] + BELIEF_WEIGHT);
 }
 
-/* The class of a page that is a quantum older. */
-static unsigned int older(unsigned int class)
-{
-	switch (class) {
-	case 0:
-	case 1:
-	case HEAT_HOT:
-		return class + 1;
-	case HEAT_HOT_1:
-		return 2;
-	default:
-		return class;
-	}
-}
-
 static double within_quantum(const struct heat *h, unsigned int class)
 {
-	return fmin(1, heat_hazard(h, class) * h->quantum_ns / NSEC_PER_SEC);
+	/* Nothing is quite certain: its logarithm must be a number. */
+	return fmin(1 - 1e-9, heat_hazard(h, class) * h->quantum_ns / NSEC_PER_SEC);
+}
+
+/* The class that a page of a class is in next if it is not written. */
+static unsigned int older(unsigned int class)
+{
+	if (class < HEAT_AGES - 1 || class == HEAT_HOT)
+		return class + 1;
+	if (class == HEAT_AGES - 1)
+		return HEAT_STALE;
+	return class == HEAT_HOT_1 ? 2 : class;
+}
+
+/* How long it stays in this one, as the mean over those that are in it now. */
+static double stay(unsigned int class, bool first)
+{
+	double width;
+
+	if (class == HEAT_HOT || class == HEAT_HOT_1 || !class)
+		return 1;
+	if (class >= HEAT_AGES)
+		return INFINITY;
+	width = oldest[class] - oldest[class - 1];
+	return first ? (width + 1) / 2 : width;
+}
+
+double heat_danger(const struct heat *h, unsigned int class, double quanta)
+{
+	double danger = 0, time;
+	bool first = true;
+
+	for (; quanta > 0; quanta -= time) {
+		time = fmin(quanta, stay(class, first));
+		danger -= time * log1p(-within_quantum(h, class));
+		class = older(class);
+		first = false;
+	}
+	return danger;
 }
 
 double heat_risk(const struct heat *h, unsigned int class)
 {
 	/* A page that is written every other quantum is safe now, and lost the next moment. */
-	return 1 - (1 - within_quantum(h, class)) * (1 - within_quantum(h, older(class)));
+	return -expm1(-heat_danger(h, class, 2));
 }
 
 double heat_fresh_rate(const struct heat *h)

@@ -68,6 +68,11 @@ uint64_t heat_advance(struct heat *h, uint64_t now);
 unsigned int heat_age(const struct heat *h, unsigned int stamp);
 /* Probability per second that a page of a class is written. */
 double heat_hazard(const struct heat *h, unsigned int class);
+/*
+ * How sure it is that a page of a class is written within the next @quanta: minus the logarithm of
+ * the probability that it is not. It grows older meanwhile, and so moves on through the classes.
+ */
+double heat_danger(const struct heat *h, unsigned int class, double quanta);
 /* Probability that a page of a class is written within the next two quanta. */
 double heat_risk(const struct heat *h, unsigned int class);
 /* Pages per second that have to be sent again. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,7 +14,7 @@
  * What is in the socket when the guest is paused is part of the pause: enough to keep a fast link
  * busy, and little on a slow one.
  */
-#define SOCKET_BUFFER	(128 * 1024)
+#define SOCKET_QUEUE	(128 * 1024)
 
 static int stop_sigpipe(struct link *link)
 {
@@ -38,9 +40,18 @@ static void restore_sigpipe(struct link *link)
 	pthread_sigmask(SIG_SETMASK, &link->old_mask, NULL);
 }
 
+/* A larger queue only makes the pause longer; a refusal costs nothing else. */
+static void limit_queue(int fd)
+{
+	int size = SOCKET_QUEUE;
+
+	/* TCP's buffer also holds what is on its way, which on a long one must not be so little. */
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size, sizeof(size)))
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 int link_init(struct link *link, int fd, uint64_t limit, uint64_t timeout)
 {
-	int size = SOCKET_BUFFER;
 	struct stat st;
 
 	memset(link, 0, sizeof(*link));
@@ -52,8 +63,7 @@ int link_init(struct link *link, int fd, uint64_t limit, uint64_t timeout)
 		return -errno;
 	if (S_ISSOCK(st.st_mode)) {
 		link->kind = LINK_SOCKET;
-		/* A larger queue only makes the pause longer; a refusal costs nothing else. */
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		limit_queue(fd);
 	} else if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
 		link->kind = LINK_PIPE;
 		link->old_flags = fcntl(fd, F_GETFL);

@@ -13,14 +13,19 @@
 
 #define SHORT_SLICE_NS		(10 * NSEC_PER_MSEC)
 #define BATCH_PAGES		64
+#define PAUSE_SAMPLES		512
 #define HARVEST_SHARE		4	/* of the time between two */
 #define ASK_EVERY_NS		(150 * NSEC_PER_MSEC)
 #define HISTORY_NS		NSEC_PER_SEC
 #define SURE_THROTTLE_NS	(500 * NSEC_PER_MSEC)
 #define SURE_OFFLINE_NS		NSEC_PER_SEC
 #define UNSURE_OFFLINE_NS	(3 * NSEC_PER_SEC)
+#define LEAST_PROBES		8
 #define STUCK_NS		(8 * NSEC_PER_SEC)
-#define SAMPLES			1024
+/* The smaller a part of a guest fits into the pause, the more pages it takes to tell. */
+#define LEAST_SAMPLES		1024
+#define MOST_SAMPLES		16384
+#define SAMPLE_SHARE		16	/* sampling shall cost the guest little, compared with logging */
 
 struct live {
 	struct sender *s;
@@ -38,6 +43,7 @@ struct live {
 	uint32_t needed;	/* permille */
 	uint64_t verdict_since;
 	uint64_t asked;
+	uint64_t looked;	/* at what is pending, before a pause */
 	uint64_t best_pause;
 	uint64_t best_at;
 	uint32_t aborts;	/* pauses taken back since the guest was last changed */
@@ -54,7 +60,8 @@ static void take_sample(struct live *l)
 {
 	struct sender *s = l->s;
 	struct kvmx_vm_sample sample = {
-		.nr_samples = SAMPLES,
+		.nr_samples = max_u64(min_u64(s->layout.total / SAMPLE_SHARE, MOST_SAMPLES),
+				      LEAST_SAMPLES),
 		.nr_points = 10,
 		.duration_ns = s->policy->sample_ns,
 		.points = (uintptr_t)l->sample,
@@ -255,7 +262,7 @@ static void look(const struct live *l, struct pause_view *v, uint64_t now)
 	v->allowed_ns = s->policy->allowed_ns;
 	v->predicted_ns = measure_pause(s, s->pages.nr_pending +
 					fresh * seconds(now - s->last_harvest));
-	v->margin_ns = v->allowed_ns * (1 + l->aborts) / 32 + 2 * NSEC_PER_MSEC;
+	v->margin_ns = v->allowed_ns * (1 + l->aborts) / 32 + 4 * NSEC_PER_MSEC;
 	v->gain_ns = eligible * s->page_cost / bandwidth * NSEC_PER_SEC;
 	v->waste = fresh * s->page_cost / bandwidth;
 }
@@ -306,7 +313,7 @@ static int other_means(struct live *l, uint64_t now)
 
 /*
  * The kernel says no. Do our own figures? A close "no" has to stand for longer: the link may have
- * had a bad moment.
+ * had a bad moment. So has one from before it is known whether what is written changes at all.
  */
 static bool hopeless(const struct live *l, uint64_t now)
 {
@@ -319,7 +326,9 @@ static bool hopeless(const struct live *l, uint64_t now)
 
 	if (!nr || sure < SURE_OFFLINE_NS)
 		return false;
-	return pause > s->policy->allowed_ns * (sure < UNSURE_OFFLINE_NS ? 1.5 : .9);
+	if (sure >= UNSURE_OFFLINE_NS)
+		return pause > s->policy->allowed_ns * .9;
+	return pause > s->policy->allowed_ns * 1.5 && (!s->content || s->probes >= LEAST_PROBES);
 }
 
 static int act_on_verdict(struct live *l, uint64_t now)
@@ -356,6 +365,31 @@ static int out_of_time(struct live *l)
 	if (s->policy->flags & KVMX_POLICY_OFFLINE)
 		return handover(s, true, measure_pause(s, s->pages.nr_pending));
 	return sender_give_up(s, "it was not done in time");
+}
+
+static bool is_moment(const struct live *l, const struct pause_view *v)
+{
+	const struct sender *s = l->s;
+
+	if (l->offline)
+		return pause_exhausted(v);
+	/* Until something has come back nobody knows how much of what was sent is only queued. */
+	if (s->conn.link.kind == LINK_SOCKET && !s->ping_seen)
+		return false;
+	return pause_now(v);
+}
+
+/* What is pending changes within a slice: before the guest is paused, look again. */
+static const struct pause_view *look_closely(struct live *l, struct pause_view *v)
+{
+	uint64_t now = now_ns();
+
+	if (now - l->looked > SHORT_SLICE_NS) {
+		l->looked = now;
+		measure_pending(l->s, PAUSE_SAMPLES);
+		look(l, v, now);
+	}
+	return v;
 }
 
 static int try_pause(struct live *l, uint64_t predicted)
@@ -415,12 +449,17 @@ static int live_loop(struct live *l)
 		if (limit && now - s->start > limit)
 			return out_of_time(l);
 		measure_queue(s, now);
+		/* The sooner a pong is seen the more it says. */
+		if (s->conn.pong != s->ping) {
+			ret = conn_poll(&s->conn);
+			if (ret)
+				break;
+		}
 		look(l, &view, now);
 		ret = watch_progress(l, view.predicted_ns, now);
 		if (ret)
 			break;
-		if (now >= l->retry &&
-		    (l->offline ? pause_exhausted(&view) : pause_now(&view))) {
+		if (now >= l->retry && is_moment(l, &view) && is_moment(l, look_closely(l, &view))) {
 			ret = try_pause(l, view.predicted_ns);
 			if (ret != -EAGAIN)
 				return ret;

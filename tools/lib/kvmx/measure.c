@@ -10,7 +10,7 @@
 #define WARM_UP_NS	(80 * NSEC_PER_MSEC)
 #define CHUNK_NS	(6 * NSEC_PER_MSEC)
 #define CHUNK_PAGES	60
-#define STOP_NS		(1 * NSEC_PER_MSEC)
+#define STOP_NS		(1500 * 1000)
 #define STOP_PAGES	300
 
 void measure_begin(struct sender *s)
@@ -20,6 +20,7 @@ void measure_begin(struct sender *s)
 		s->sending_since = s->mark_ns;
 	s->mark_bytes = s->conn.link.sent;
 	s->mark_same = s->report->same_pages;
+	s->mark_queue = s->queue_ns;
 	s->idle = false;
 }
 
@@ -34,12 +35,15 @@ static void rate_add(struct rate *r, double amount, double ns)
 /* Account for the slice that ends now, if the link was what held us up in it. */
 void measure_link(struct sender *s, uint64_t now)
 {
-	uint64_t bytes = s->conn.link.sent - s->mark_bytes, bandwidth;
-	uint64_t same = s->report->same_pages - s->mark_same;
+	double bytes = s->conn.link.sent - s->mark_bytes;
+	uint64_t same = s->report->same_pages - s->mark_same, bandwidth;
 
+	measure_queue(s, now);
+	/* What only filled the queue did not go over the link. */
+	bytes -= ((double)s->queue_ns - s->mark_queue) * measure_bandwidth(s) / NSEC_PER_SEC;
 	if (now > s->mark_ns && !s->idle && same * 64 * 8 < bytes &&
 	    now - s->sending_since > WARM_UP_NS)
-		rate_add(&s->link, bytes, now - s->mark_ns);
+		rate_add(&s->link, fmax(bytes, 0), now - s->mark_ns);
 	bandwidth = measure_bandwidth(s);
 	if (bandwidth) {
 		s->chunk_max = bandwidth * CHUNK_NS / NSEC_PER_SEC / PAGE_BYTES;
@@ -81,7 +85,7 @@ void measure_stop(struct sender *s, uint64_t stop_ns, uint64_t state_bytes)
 /* Look at some of what is pending: what would it cost to send it? */
 void measure_pending(struct sender *s, uint32_t samples)
 {
-	uint64_t idx[128], begin = now_ns();
+	uint64_t idx[512], begin = now_ns();
 	double bytes = 0, weight;
 	uint32_t n, i;
 
@@ -97,7 +101,7 @@ void measure_pending(struct sender *s, uint32_t samples)
 			continue;
 		bytes += cost + (cost ? STREAM_RUN / 2 : 1);
 	}
-	weight = fmin(.5, n / 128.);
+	weight = n / (n + 32.);
 	s->page_cost += (bytes / n - s->page_cost) * weight;
 	s->page_cpu += ((double)(now_ns() - begin) / n - s->page_cpu) * (s->page_cpu ? weight : 1);
 	guess_stop(s);
@@ -132,6 +136,7 @@ void measure_probes(struct sender *s)
 	for (i = 0; i < SENDER_PROBES; i++) {
 		struct probe *p = &s->probe[i];
 		struct page_entry now;
+		double weight;
 		uint32_t cost;
 		bool changed;
 
@@ -142,8 +147,10 @@ void measure_probes(struct sender *s)
 		cost = tx_page_cost(s, tx_page_copy(s, p->idx, s->page)) + STREAM_RUN / 2;
 		now = pages_hash(s->page);
 		changed = now.low != p->hash.low || now.high != p->hash.high;
-		s->dirty_changed += ((changed ? 1 : 0) - s->dirty_changed) / 64;
-		s->dirty_cost += (cost - s->dirty_cost) / 64;
+		/* The first few count for more: there is nothing better to go by. */
+		weight = fmax(1. / 64, 1. / (4 + ++s->probes));
+		s->dirty_changed += ((changed ? 1 : 0) - s->dirty_changed) * weight;
+		s->dirty_cost += (cost - s->dirty_cost) * weight;
 		p->used = false;
 	}
 }
@@ -204,7 +211,7 @@ static double least_bandwidth(const struct sender *s)
 
 	if (elapsed < 2 * WARM_UP_NS)
 		return 0;
-	return (double)s->conn.link.sent / elapsed * NSEC_PER_SEC;
+	return (double)s->conn.link.sent / (elapsed + s->queue_ns) * NSEC_PER_SEC;
 }
 
 /* What goes over the link takes, at the bandwidth there is. */

@@ -209,28 +209,28 @@ uint64_t pages_next(const struct pages *p, uint64_t from, uint64_t end, uint32_t
 
 uint32_t pages_spread(const struct pages *p, uint32_t n, uint64_t *idx)
 {
-	uint64_t words = (p->total + 63) / 64, step, skip, word, bits;
+	uint64_t words = (p->total + 63) / 64, before = 0, start, word;
 	uint32_t found = 0;
 
-	if (!n || !p->nr_pending)
+	n = min_u64(n, p->nr_pending);
+	if (!n)
 		return 0;
-	step = max_u64(p->nr_pending / n, 1);
 	/* Any start will do that is not always the same. */
-	skip = now_ns() / 1000 % step;
-	for (word = 0; word < words; word++) {
-		uint64_t set = __builtin_popcountll(p->pending[word]);
+	start = now_ns() / 1000 % p->nr_pending;
+	for (word = 0; word < words && found < n; word++) {
+		uint64_t bits = p->pending[word], at = before;
 
-		for (; skip < set; skip += step) {
-			uint64_t drop;
+		before += __builtin_popcountll(bits);
+		for (; found < n; found++) {
+			/* The pages are numbered; every so many of them. */
+			uint64_t want = (found * p->nr_pending + start) / n;
 
-			bits = p->pending[word];
-			for (drop = skip; drop; drop--)
+			if (want >= before)
+				break;
+			for (; at < want; at++)
 				bits &= bits - 1;
 			idx[found] = word * 64 + __builtin_ctzll(bits);
-			if (++found == n)
-				return n;
 		}
-		skip -= set;
 	}
 	return found;
 }

@@ -56,6 +56,7 @@ struct sender {
 	uint64_t mark_ns;
 	uint64_t mark_bytes;
 	uint64_t mark_same;
+	uint64_t mark_queue;
 	bool idle;			/* there was nothing to send in this slice */
 	double page_cost;		/* bytes on the wire per pending page */
 	double page_cpu;		/* ns to look at one */
@@ -63,6 +64,7 @@ struct sender {
 	double dirty_changed;		/* how much of what is written changes */
 	struct probe probe[SENDER_PROBES];
 	uint32_t probe_skip;
+	uint32_t probes;		/* that have told something */
 	uint64_t ping;
 	uint64_t ping_ns;		/* when the last one was sent */
 	uint64_t ping_seen;

@@ -10,24 +10,38 @@
 /* A gain below this share of the allowed pause is none. */
 #define GAIN_SHARE	32
 
+/*
+ * In how many quanta all that is to be sent could be: so long a page has to stay quiet. What was
+ * watched for a moment says nothing of a longer one.
+ */
+static double horizon(const struct heat *heat, uint64_t slice_pages)
+{
+	uint64_t pages = 0;
+	unsigned int class;
+
+	for (class = 0; class < HEAT_CLASSES; class++)
+		pages += heat_pending(heat, class);
+	return fmax(2, fmin(min_u64(heat->now, HEAT_MAX_AGE), (double)pages / slice_pages));
+}
+
 void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages, bool all)
 {
-	double risk[HEAT_CLASSES];
+	double danger[HEAT_CLASSES], quanta = horizon(heat, slice_pages);
 	unsigned int order[HEAT_CLASSES], i, j;
 	uint64_t pages = 0, n;
 
 	memset(plan, 0, sizeof(*plan));
 	for (i = 0; i < HEAT_CLASSES; i++) {
-		risk[i] = heat_risk(heat, i);
-		for (j = i; j && risk[order[j - 1]] > risk[i]; j--)
+		danger[i] = heat_danger(heat, i, quanta);
+		for (j = i; j && danger[order[j - 1]] > danger[i]; j--)
 			order[j] = order[j - 1];
 		order[j] = i;
 	}
 	for (i = 0; i < HEAT_CLASSES; i++) {
 		uint32_t class = order[i];
 
-		if (!all && risk[class] > FUTILE)
-			break;
+		if (!all && heat_risk(heat, class) > FUTILE)
+			continue;
 		plan->eligible |= 1U << class;
 		n = heat_pending(heat, class);
 		if (!n)

@@ -117,7 +117,7 @@ void sim_pipe_kill(struct sim_pipe *p)
 
 ssize_t sim_pipe_write(struct sim_pipe *p, const void *buf, size_t len)
 {
-	uint64_t room = p->link.queue - (p->written - p->arrived), i;
+	uint64_t room = p->link.queue - (p->written - p->left), i;
 	const uint8_t *from = buf;
 
 	if (p->gone || p->closed || p->dead) {
@@ -180,5 +180,5 @@ bool sim_pipe_readable(const struct sim_pipe *p)
 bool sim_pipe_writable(const struct sim_pipe *p)
 {
 	return p->gone || p->closed || p->dead ||
-	       p->written - p->arrived <= p->link.queue / 3 * 2;
+	       p->written - p->left <= p->link.queue / 3 * 2;
 }

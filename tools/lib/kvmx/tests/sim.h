@@ -23,7 +23,7 @@ struct sim_link {
 	uint64_t rate;		/* bytes per second; 0: as fast as memory */
 	uint64_t latency_ns;	/* one way */
 	uint32_t wobble;	/* percent by which the time of each packet may be off */
-	uint32_t queue;		/* bytes that a socket holds before it takes no more */
+	uint32_t queue;		/* bytes not yet sent that a socket holds at most */
 };
 
 /* What work takes. */
