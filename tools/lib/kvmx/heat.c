@@ -12,10 +12,11 @@ static const unsigned int oldest[HEAT_AGES] = { 1, 2, 4, 8, 16, 32, 64, HEAT_MAX
 
 /*
  * What is believed before there is evidence, as probability per second, and how much evidence in
- * page seconds outweighs it: the longer a page has been quiet, the longer it will be.
+ * page seconds outweighs it. A page that was written is taken to be written again soon until pages
+ * have been seen to stay quiet for so long.
  */
 static const double belief[HEAT_CLASSES] = {
-	2, 1, 1, 1, .6, .3, .15, .05, 15, 10, .02, .2, .01,
+	2, 2, 2, 2, 2, 2, 2, 2, 15, 10, .02, .2, .01,
 };
 
 #define BELIEF_WEIGHT	4.0
@@ -169,7 +170,7 @@ double heat_hazard(const struct heat *h, unsigned int class)
 static double within_quantum(const struct heat *h, unsigned int class)
 {
 	/* Nothing is quite certain: its logarithm must be a number. */
-	return fmin(1 - 1e-9, heat_hazard(h, class) * h->quantum_ns / NSEC_PER_SEC);
+	return fmin(.999999, heat_hazard(h, class) * h->quantum_ns / NSEC_PER_SEC);
 }
 
 /* The class that a page of a class is in next if it is not written. */

@@ -25,7 +25,7 @@
 /* The smaller a part of a guest fits into the pause, the more pages it takes to tell. */
 #define LEAST_SAMPLES		1024
 #define MOST_SAMPLES		16384
-#define SAMPLE_SHARE		16	/* sampling shall cost the guest little, compared with logging */
+#define SAMPLE_SHARE		16	/* of all pages: it shall cost the guest little */
 
 struct live {
 	struct sender *s;
@@ -459,7 +459,8 @@ static int live_loop(struct live *l)
 		ret = watch_progress(l, view.predicted_ns, now);
 		if (ret)
 			break;
-		if (now >= l->retry && is_moment(l, &view) && is_moment(l, look_closely(l, &view))) {
+		if (now >= l->retry && is_moment(l, &view) &&
+		    is_moment(l, look_closely(l, &view))) {
 			ret = try_pause(l, view.predicted_ns);
 			if (ret != -EAGAIN)
 				return ret;

@@ -10,10 +10,7 @@
 /* A gain below this share of the allowed pause is none. */
 #define GAIN_SHARE	32
 
-/*
- * In how many quanta all that is to be sent could be: so long a page has to stay quiet. What was
- * watched for a moment says nothing of a longer one.
- */
+/* In how many quanta all that is to be sent could be: so long a page has to stay quiet. */
 static double horizon(const struct heat *heat, uint64_t slice_pages)
 {
 	uint64_t pages = 0;
@@ -21,7 +18,7 @@ static double horizon(const struct heat *heat, uint64_t slice_pages)
 
 	for (class = 0; class < HEAT_CLASSES; class++)
 		pages += heat_pending(heat, class);
-	return fmax(2, fmin(min_u64(heat->now, HEAT_MAX_AGE), (double)pages / slice_pages));
+	return fmax(2, fmin(HEAT_MAX_AGE, (double)pages / slice_pages));
 }
 
 void plan_make(struct plan *plan, const struct heat *heat, uint64_t slice_pages, bool all)

@@ -25,6 +25,7 @@ FIXTURE(scene)
 	struct kvmx_migrate_report report;
 	int ret;
 	bool was_paused;
+	bool ran;
 };
 
 #define SCENE	FIXTURE_DATA(scene)
@@ -38,10 +39,17 @@ FIXTURE_SETUP(scene)
 	self->filled = PAGES(16);
 }
 
+static void forget(SCENE *sc)
+{
+	if (!sc->ran)
+		return;
+	fake_free(&sc->guest);
+	fake_dest_free(&sc->dest);
+}
+
 FIXTURE_TEARDOWN(scene)
 {
-	fake_free(&self->guest);
-	fake_dest_free(&self->dest);
+	forget(self);
 }
 
 /* The range that is written to holds data before, as in a guest that has run for a while. */
@@ -82,6 +90,8 @@ static void run(SCENE *sc)
 	struct dirty_source dirty = { .ops = &fake_dirty_ops, .ctx = g };
 	int fd[2];
 
+	forget(sc);
+	sc->ran = true;
 	fake_init(g, PAGES_ALL, sc->filled);
 	memcpy(g->load, sc->load, sizeof(g->load));
 	g->burst = sc->burst;
@@ -137,11 +147,9 @@ static void run(SCENE *sc)
  */
 #define EXPECT_FEWER_THAN_PLAIN() do { \
 	uint64_t ours = self->report.bytes; \
-	fake_free(&self->guest); \
-	fake_dest_free(&self->dest); \
 	self->policy.mode = KVMX_MODE_PLAIN; \
 	run(self); \
-	EXPECT_GE(self->report.bytes + self->report.bytes / 50, ours); \
+	EXPECT_GE(self->report.bytes + LINK / 16, ours); \
 } while (0)
 
 #define EXPECT_BYTES(_mib) EXPECT_GE((_mib) * MIB, self->report.bytes)
@@ -160,7 +168,7 @@ TEST_F(scene, idle)
 	run(self);
 	EXPECT_LIVE();
 	EXPECT_BYTES(16);
-	EXPECT_GE(80 * NSEC_PER_MSEC, self->report.pause_ns);
+	EXPECT_GE(20 * NSEC_PER_MSEC, self->report.pause_ns);
 	EXPECT_EQ(PAGES(48), self->report.absent_pages);
 	EXPECT_FEWER_THAN_PLAIN();
 }
@@ -172,7 +180,7 @@ TEST_F(scene, slow_harvests)
 	self->policy.max_time_ns = 60 * NSEC_PER_SEC;
 	run(self);
 	EXPECT_MOVED();
-	EXPECT_GE(4 * NSEC_PER_SEC, self->report.total_ns);
+	EXPECT_GE(2 * NSEC_PER_SEC, self->report.total_ns);
 }
 
 TEST_F(scene, uniform)
@@ -180,8 +188,9 @@ TEST_F(scene, uniform)
 	add_load(self, FAKE_UNIFORM, 16, 1024);
 	run(self);
 	EXPECT_LIVE();
-	/* 32 MiB and what is written meanwhile; plain pre-copy takes 50. */
-	EXPECT_BYTES(43);
+	EXPECT_GE(40 * NSEC_PER_MSEC, self->report.pause_ns);
+	/* 32 MiB, of which some is sparse, and what is written meanwhile. */
+	EXPECT_BYTES(36);
 	EXPECT_FEWER_THAN_PLAIN();
 }
 
@@ -203,7 +212,7 @@ TEST_F(scene, hot_set_and_uniform)
 	add_load(self, FAKE_UNIFORM, 16, 1024);
 	run(self);
 	EXPECT_LIVE();
-	EXPECT_BYTES(50);
+	EXPECT_BYTES(40);
 	EXPECT_FEWER_THAN_PLAIN();
 }
 
@@ -212,8 +221,9 @@ TEST_F(scene, stream)
 	add_load(self, FAKE_STREAM, 32, 1024);
 	run(self);
 	EXPECT_LIVE();
-	/* 48 MiB at least; plain pre-copy takes 75. */
-	EXPECT_BYTES(64);
+	EXPECT_GE(150 * NSEC_PER_MSEC, self->report.pause_ns);
+	/* 48 MiB at least. */
+	EXPECT_BYTES(54);
 	EXPECT_FEWER_THAN_PLAIN();
 }
 
@@ -239,10 +249,7 @@ TEST_F_TIMEOUT(scene, streams, 120)
 		printf("# %lu MiB at %lu pages/s: %.2f times the guest, plain %.2f\n", size, rate,
 		       (double)bytes / self->filled / PAGE_BYTES,
 		       (double)self->report.bytes / self->filled / PAGE_BYTES);
-		fake_free(&self->guest);
-		fake_dest_free(&self->dest);
 	}
-	run(self);
 }
 
 TEST_F(scene, growing)
@@ -250,7 +257,8 @@ TEST_F(scene, growing)
 	add_load(self, FAKE_ONCE, 40, 1024);
 	run(self);
 	EXPECT_LIVE();
-	EXPECT_BYTES(30);
+	EXPECT_GE(50 * NSEC_PER_MSEC, self->report.pause_ns);
+	EXPECT_BYTES(23);
 }
 
 TEST_F(scene, same_content)
@@ -274,8 +282,8 @@ TEST_F(scene, impossible_is_told_at_once)
 	EXPECT_STAYED();
 	EXPECT_EQ(0, self->guest.pauses);
 	EXPECT_EQ(KVMX_VERDICT_OFFLINE, self->guest.first_told);
-	EXPECT_GE(NSEC_PER_SEC, self->guest.first_told_ns);
-	EXPECT_GE(6 * NSEC_PER_SEC, self->report.total_ns);
+	EXPECT_GE(500 * NSEC_PER_MSEC, self->guest.first_told_ns);
+	EXPECT_GE(4 * NSEC_PER_SEC, self->report.total_ns);
 	EXPECT_NE(NULL, strstr(self->report.reason, "stays here"));
 }
 
@@ -287,7 +295,8 @@ TEST_F(scene, told_before_the_first_byte)
 	EXPECT_EQ(-ECANCELED, self->ret);
 	EXPECT_STAYED();
 	EXPECT_EQ(KVMX_VERDICT_OFFLINE, self->report.first_verdict);
-	EXPECT_GE(300 * NSEC_PER_MSEC, self->report.first_verdict_ns);
+	EXPECT_GE(1500 * NSEC_PER_MSEC, self->report.total_ns);
+	EXPECT_GE(210 * NSEC_PER_MSEC, self->report.first_verdict_ns);
 	EXPECT_GE(LINK / 2 / 1000 * (self->report.total_ns / 1000000 + 100), self->report.bytes);
 }
 
@@ -324,7 +333,7 @@ TEST_F(scene, offline_if_need_be)
 	EXPECT_EQ(1, self->report.offline);
 	EXPECT_LT(ALLOWED_NS, self->report.pause_ns);
 	/* What was quiet was sent before: the pause is for the 16 MiB that were not. */
-	EXPECT_GE(1400 * NSEC_PER_MSEC, self->report.pause_ns);
+	EXPECT_GE(1000 * NSEC_PER_MSEC, self->report.pause_ns);
 }
 
 TEST_F(scene, out_of_time)
@@ -334,7 +343,7 @@ TEST_F(scene, out_of_time)
 	run(self);
 	EXPECT_EQ(-ECANCELED, self->ret);
 	EXPECT_STAYED();
-	EXPECT_GE(NSEC_PER_SEC, self->report.total_ns);
+	EXPECT_GE(750 * NSEC_PER_MSEC, self->report.total_ns);
 }
 
 TEST_F(scene, pause_is_taken_back)
@@ -367,7 +376,7 @@ TEST_F(scene, plain)
 	EXPECT_MOVED();
 	EXPECT_EQ(0, self->report.same_pages);
 	/* It knows nothing of what a pause costs besides pages. */
-	EXPECT_GE(ALLOWED_NS / 100 * 120, self->report.pause_ns);
+	EXPECT_GE(ALLOWED_NS / 100 * 107, self->report.pause_ns);
 	EXPECT_LE(PAGES(32), self->report.data_pages);
 }
 

@@ -321,6 +321,9 @@ TEST(pages_are_found)
 		for (i = 0; i < found; i++) {
 			EXPECT_EQ(5, got[i] % 7);
 			EXPECT_TRUE(!i || got[i] > got[i - 1]);
+			/* Evenly over all of them, to the last. */
+			EXPECT_TRUE(got[i] / 1000. * n >= i - 1. && got[i] / 1000. * n <= i + 2.)
+				TH_LOG("%u of %u: %lu", i, n, got[i]);
 		}
 	}
 	pages_free(&p);
@@ -499,6 +502,39 @@ TEST(what_a_stream_left_behind_goes_first)
 	EXPECT_LT(heat_hazard(h, 3), heat_hazard(h, HEAT_COLD));
 	EXPECT_LT(heat_hazard(h, HEAT_COLD), heat_hazard(h, HEAT_WARM));
 	EXPECT_EQ(0, heat_fresh_rate(h) > 6000 * 1.1);
+	pages_free(&m.p);
+}
+
+/* 20 quanta from one write to the next: safe now, lost before a second is over. */
+TEST(what_comes_round_waits)
+{
+	struct plan plan;
+	struct model m;
+	int i, k;
+
+	model_init(&m);
+	pages_want_all(&m.p);
+	for (i = 0; i < 100; i++) {
+		m.t += MODEL_QUANTUM;
+		pages_advance(&m.p, m.t);
+		for (k = 0; k < 100; k++)
+			pages_dirty(&m.p, 1000 + m.at++ % 2000);
+	}
+	EXPECT_GT(.05, heat_risk(&m.p.heat, 0));
+	EXPECT_GT(.05, heat_danger(&m.p.heat, 0, 10));
+	EXPECT_LT(1, heat_danger(&m.p.heat, 0, 40));
+	EXPECT_LT(heat_danger(&m.p.heat, HEAT_COLD, 40), heat_danger(&m.p.heat, 0, 40));
+	/* All take 50 quanta to send: what is never written goes first ... */
+	plan_make(&plan, &m.p.heat, MODEL_PAGES / 50, false);
+	EXPECT_TRUE(plan.step[0] >> HEAT_COLD & 1);
+	EXPECT_FALSE(plan.step[0] & 0xff);
+	/* ... and when only those are left, not what is about to be. */
+	for (i = 0; i < MODEL_PAGES; i++)
+		if (i < 1000 || i >= 3000)
+			pages_done(&m.p, i);
+	plan_make(&plan, &m.p.heat, 400, false);
+	EXPECT_TRUE(plan.step[0] & 0xf);
+	EXPECT_FALSE(plan.step[0] & (1U << 4 | 1U << 5));
 	pages_free(&m.p);
 }
 

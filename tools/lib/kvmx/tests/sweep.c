@@ -278,7 +278,8 @@ TEST_F_TIMEOUT(sweep, fewer_bytes_than_plain, 120)
 		all[1] += bytes[1];
 		/* What is hot has to be found out: it may have been sent once by then. */
 		if (bytes[0] > bytes[1] + LINK * 15 / 100) {
-			printf("# %lu: %.1f MB, plain %.1f MB\n", n, bytes[0] / 1e6, bytes[1] / 1e6);
+			printf("# %lu: %.1f MB, plain %.1f MB\n", n, bytes[0] / 1e6,
+			       bytes[1] / 1e6);
 			more++;
 		}
 	}
