@@ -118,7 +118,8 @@ enum kvmx_migrate_mode {
  * @max_time_ns: when to stop trying, and do what @flags allow; 0: never
  * @peer_timeout_ns: a destination that neither takes bytes nor answers for so long is dead
  * @fixed_ns: what a pause costs besides pages as far as the VMM knows: pausing, saving and loading
- *	device state. Raised to what was measured if a pause had to be taken back
+ *	device state; 0: it does not know, and it is guessed from how fast this host is. Replaced by
+ *	what was measured if a pause had to be taken back
  * @sample_ns: how long to measure the dirty curve beforehand
  * @slice_ns: time between two harvests
  * @min_permille: the slowest the vCPUs may be made to run, 1 to 1000
