@@ -163,8 +163,9 @@ static void see_pong(struct sender *s)
 	s->ping_seen = s->ping;
 	s->rtt_ns = min_u64(s->rtt_ns, took);
 	queued = took - s->rtt_ns;
+	/* A side that was slow for once is no queue. */
 	if (queued > s->full_ns)
-		s->full_ns = queued;
+		s->full_ns = s->full_ns ? (s->full_ns + queued) / 2 : queued;
 	else if (s->ping_full)
 		s->full_ns = (s->full_ns * 3 + queued) / 4;
 }
@@ -224,9 +225,11 @@ static double wire(const struct sender *s, double bytes)
 	return bandwidth ? bytes / bandwidth * NSEC_PER_SEC : INFINITY;
 }
 
-/* END to READY and GO to RUNNING. */
+/* END to READY and GO to RUNNING. A file says nothing. */
 static uint64_t answers(const struct sender *s)
 {
+	if (s->conn.link.kind != LINK_SOCKET)
+		return 0;
 	return s->load_ns + 2 * s->rtt_ns;
 }
 

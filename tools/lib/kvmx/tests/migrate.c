@@ -228,7 +228,7 @@ TEST_F(scene, stream)
 }
 
 /* What was written last is safe for longest: hardly a page of a slow stream is sent twice. */
-TEST_F_TIMEOUT(scene, streams, 120)
+TEST_F_TIMEOUT(scene, streams, 200)
 {
 	static const uint64_t rates[] = { 256, 1024, 2048, 3072 }, mib[] = { 8, 16, 32, 44 };
 	uint64_t i, bytes;

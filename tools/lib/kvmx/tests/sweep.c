@@ -13,7 +13,7 @@
 #include "kselftest_harness.h"
 
 #define RUNS		200
-#define PAIRS		50
+#define PAIRS		40
 #define GUEST		PAGES(32)
 #define LINK		(8 * MIB)
 
@@ -189,7 +189,7 @@ FIXTURE_TEARDOWN(sweep)
 {
 }
 
-TEST_F_TIMEOUT(sweep, all, 120)
+TEST_F_TIMEOUT(sweep, all, 200)
 {
 	const char *only = getenv("KVMX_SWEEP");
 	unsigned int moved = 0, off = 0, wrong = 0;
@@ -250,7 +250,7 @@ static bool grows(const struct trial *t)
 }
 
 /* The same guest over the same link, by classic pre-copy, and the bytes that takes. */
-TEST_F_TIMEOUT(sweep, fewer_bytes_than_plain, 120)
+TEST_F_TIMEOUT(sweep, fewer_bytes_than_plain, 200)
 {
 	const char *only = getenv("KVMX_SWEEP");
 	uint64_t first = 0, last = PAIRS - 1, n, bytes[2], all[2] = { 0 };
