@@ -17,9 +17,10 @@
 enum way {
 	WAY_KVMX,
 	WAY_KVMX_RING,
-	WAY_GET,		/* KVM_GET_DIRTY_LOG, which clears */
-	WAY_GET_CLEAR,		/* GET, then CLEAR from a slot's first to its last dirty word */
-	WAY_GET_CLEAR_PIECES,	/* GET, then a CLEAR of its own beyond every long gap */
+	WAY_GET,		/* KVM_GET_DIRTY_LOG, which clears, as Firecracker and others */
+	WAY_GET_CLEAR,		/* GET, then CLEAR of each GiB that has a dirty page, as QEMU */
+	WAY_TUNED,		/* the same with a faster scan, and CLEAR from first to last word */
+	WAY_TUNED_PIECES,	/* as tuned, with a CLEAR of its own beyond every long gap */
 	WAY_RING,		/* the rings drained in user space */
 	NR_WAYS
 };
