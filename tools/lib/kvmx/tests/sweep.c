@@ -192,7 +192,7 @@ FIXTURE_TEARDOWN(sweep)
 TEST_F_TIMEOUT(sweep, all, 200)
 {
 	const char *only = getenv("KVMX_SWEEP");
-	unsigned int moved = 0, off = 0, wrong = 0;
+	unsigned int moved = 0, off = 0, wrong = 0, back = 0;
 	uint64_t first = 0, last = RUNS - 1, n;
 	struct trial *t = &self->t;
 
@@ -219,6 +219,7 @@ TEST_F_TIMEOUT(sweep, all, 200)
 			continue;
 		}
 		moved++;
+		back += !!r->aborts;
 		EXPECT_TRUE(t->same_memory) TH_LOG("%lu", n);
 		EXPECT_EQ(1, t->d.runs) TH_LOG("%lu", n);
 		EXPECT_TRUE(t->was_paused) TH_LOG("%lu", n);
@@ -233,8 +234,11 @@ TEST_F_TIMEOUT(sweep, all, 200)
 	}
 	printf("# %u moved, %u not as predicted, %u given up that could have been moved\n",
 	       moved, off, wrong);
-	if (!only)
+	if (!only) {
 		EXPECT_LE(RUNS / 2, moved);
+		/* That costs the guest two pauses: rarely. */
+		EXPECT_GE(moved / 20, back);
+	}
 	EXPECT_GE(moved / 20, off);
 	EXPECT_EQ(0, wrong);
 }
