@@ -68,7 +68,7 @@ struct kvmx_slots {
  * @node: in kvmx_vms, under kvmx_vms_lock
  * @id: a number for traces
  * @kvm: KVM's VM; may be used under @lock while @file is set
- * @mm: the VMM's address space; the structure is pinned by @mn
+ * @mm: the VMM's address space; the structure is pinned by @mn. NULL when dead, under @lock
  * @mn: tells when @mm goes
  * @dead: @mm is gone; set once, read with READ_ONCE()
  * @wait: of poll and read
@@ -84,7 +84,8 @@ struct kvmx_slots {
  * @sampling: VM_SAMPLE has, and sleeps
  * @ring: the dirty ring is the source, not the bitmaps
  * @todo: a memslot waits to be logged
- * @manual_protect: KVM's setting as found
+ * @manual_set: KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 was set by kvmx
+ * @manual_protect: KVM's setting of that as found
  * @scratch: user address of the area that arguments of KVM's ioctls are put in
  * @words: buffer for a piece of a bitmap, KVMX_SEG_WORDS long
  * @slots: the memslots as the trackers know them
@@ -117,6 +118,7 @@ struct kvmx_vm {
 	bool sampling;
 	bool ring;
 	bool todo;
+	bool manual_set;
 	u64 manual_protect;
 	unsigned long scratch;
 	unsigned long *words;
@@ -201,7 +203,8 @@ struct kvmx_tracker {
 	} stats;
 };
 
-extern struct workqueue_struct *kvmx_wq;
+extern struct workqueue_struct *kvmx_settle_wq;
+extern struct workqueue_struct *kvmx_death_wq;
 
 /**
  * struct kvmx_call - an ioctl under way

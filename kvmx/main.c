@@ -11,7 +11,9 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-struct workqueue_struct *kvmx_wq;
+/* A VM whose own memory keeps it from being settled must not keep others from dying: two. */
+struct workqueue_struct *kvmx_settle_wq;
+struct workqueue_struct *kvmx_death_wq;
 
 static const struct file_operations kvmx_fops = {
 	.owner = THIS_MODULE,
@@ -29,22 +31,35 @@ static struct miscdevice kvmx_dev = {
 
 static int __init kvmx_init(void)
 {
-	int err;
+	int err = -ENOMEM;
 
-	kvmx_wq = alloc_workqueue("kvmx", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!kvmx_wq)
-		return -ENOMEM;
+	kvmx_settle_wq = alloc_workqueue("kvmx-settle", WQ_UNBOUND, 0);
+	if (!kvmx_settle_wq)
+		return err;
+	kvmx_death_wq = alloc_workqueue("kvmx-death", WQ_UNBOUND, 0);
+	if (!kvmx_death_wq)
+		goto destroy_settle;
 	err = misc_register(&kvmx_dev);
 	if (err)
-		destroy_workqueue(kvmx_wq);
+		goto destroy_death;
+	return 0;
+destroy_death:
+	destroy_workqueue(kvmx_death_wq);
+destroy_settle:
+	destroy_workqueue(kvmx_settle_wq);
 	return err;
 }
 
 static void __exit kvmx_exit(void)
 {
 	misc_deregister(&kvmx_dev);
-	/* No fd is open, but a VM may still be on its way out. */
-	destroy_workqueue(kvmx_wq);
+	/*
+	 * No fd is open, but a VM may still be on its way out. One that only its settling holds
+	 * may die right then: the notifier must have queued that before the queue is closed.
+	 */
+	destroy_workqueue(kvmx_settle_wq);
+	mmu_notifier_synchronize();
+	destroy_workqueue(kvmx_death_wq);
 }
 
 module_init(kvmx_init);

@@ -53,7 +53,7 @@ static int tracker_release(struct inode *inode, struct file *file)
 	mutex_unlock(&vm->lock);
 	kfree(t);
 	/* The tracker's reference goes to the work, unless that is on its way already. */
-	if (!settle || !queue_work(kvmx_wq, &vm->settle))
+	if (!settle || !queue_work(kvmx_settle_wq, &vm->settle))
 		kvmx_vm_put(vm);
 	return 0;
 }

@@ -39,11 +39,13 @@ static bool is_kvm_vm(struct file *file)
 
 	if (fops)
 		return file->f_op == fops;
-	if (!file->f_op->unlocked_ioctl || !file->private_data ||
-	    strcmp(file->f_path.dentry->d_name.name, "kvm-vm"))
+	if (!file->f_op->unlocked_ioctl || !file->private_data)
 		return false;
 	snprintf(name, sizeof(name), "%ps", file->f_op->unlocked_ioctl);
 	if (strcmp(name, "kvm_vm_ioctl [kvm]") && strcmp(name, "kvm_vm_ioctl"))
+		return false;
+	/* Not before: other files' names may change while they are read. */
+	if (strcmp(file->f_path.dentry->d_name.name, "kvm-vm"))
 		return false;
 	WRITE_ONCE(kvm_vm_fops, file->f_op);
 	return true;
@@ -53,11 +55,13 @@ static void vm_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct kvmx_vm *vm = container_of(mn, struct kvmx_vm, mn);
 
-	WRITE_ONCE(vm->dead, true);
+	/* Once as the address space goes, and perhaps again as the notifier is unregistered. */
+	if (xchg(&vm->dead, true))
+		return;
 	wake_up_all(&vm->wait);
 	/* Without a reference the object is being freed, and its file dropped, anyway. */
 	if (kref_get_unless_zero(&vm->ref))
-		queue_work(kvmx_wq, &vm->death);
+		queue_work(kvmx_death_wq, &vm->death);
 }
 
 static const struct mmu_notifier_ops vm_mn_ops = {
@@ -80,6 +84,7 @@ static void vm_unlist(struct kvmx_vm *vm)
 static void vm_death(struct work_struct *work)
 {
 	struct kvmx_vm *vm = container_of(work, struct kvmx_vm, death);
+	struct mm_struct *mm = vm->mm;
 	struct kvmx_tracker *t;
 	struct file *file;
 
@@ -88,6 +93,7 @@ static void vm_death(struct work_struct *work)
 	mutex_lock(&vm->lock);
 	file = vm->file;
 	vm->file = NULL;
+	vm->mm = NULL;
 	vm->logging = false;
 	list_for_each_entry(t, &vm->trackers, node)
 		kvmx_tracker_drop(t);
@@ -97,28 +103,43 @@ static void vm_death(struct work_struct *work)
 	vm->words = NULL;
 	trace_kvmx_vm_death(vm->id, vm->nr_trackers);
 	mutex_unlock(&vm->lock);
+	/* Gives up what is left of the address space. */
+	mmu_notifier_unregister(&vm->mn, mm);
 	drop_kvm(vm->kvm, file);
 	kvmx_vm_put(vm);
+}
+
+static struct mm_struct *vm_get_mm(struct kvmx_vm *vm)
+{
+	struct mm_struct *mm;
+
+	mutex_lock(&vm->lock);
+	mm = vm->mm;
+	if (mm && !mmget_not_zero(mm))
+		mm = NULL;
+	mutex_unlock(&vm->lock);
+	return mm;
 }
 
 /* Switches logging off for a last tracker that was closed outside of the VMM. */
 static void vm_settle(struct work_struct *work)
 {
 	struct kvmx_vm *vm = container_of(work, struct kvmx_vm, settle);
+	struct mm_struct *mm = vm_get_mm(vm);
 
-	if (mmget_not_zero(vm->mm)) {
-		kthread_use_mm(vm->mm);
+	if (mm) {
+		kthread_use_mm(mm);
 		mutex_lock(&vm->lock);
 		if (vm->file && vm->logging && !vm->sampling && !vm->nr_trackers) {
 			/* The VMM may change what KVM reads: give it its own rights, not ours. */
 			const struct cred *old = override_creds(vm->file->f_cred);
 
-			kvmx_log_end(vm);
+			kvmx_log_settle(vm);
 			revert_creds(old);
 		}
 		mutex_unlock(&vm->lock);
-		kthread_unuse_mm(vm->mm);
-		mmput(vm->mm);
+		kthread_unuse_mm(mm);
+		mmput(mm);
 	}
 	kvmx_vm_put(vm);
 }
@@ -146,18 +167,20 @@ static struct kvmx_vm *vm_alloc(struct file *file)
 	spin_lock_init(&vm->ev_lock);
 	INIT_LIST_HEAD(&vm->handles);
 
+	/* First of all: as soon as the notifier is registered, vm_death() may drop them. */
+	vm->file = get_file(file);
+	kvm_get_kvm(kvm);
 	err = -ENODEV;
 	if (!mmget_not_zero(vm->mm))
-		goto free;
+		goto drop;
 	err = mmu_notifier_register(&vm->mn, vm->mm);
-	mmput(vm->mm);
+	/* If it is the last one, the VMM's memory is not the opener's to free. */
+	mmput_async(kvm->mm);
 	if (err)
-		goto free;
-	vm->file = get_file(file);
-	/* The file holds it as well, but this also keeps kvm.ko, and so kvm_vm_fops, in place. */
-	kvm_get_kvm(kvm);
+		goto drop;
 	return vm;
-free:
+drop:
+	drop_kvm(kvm, vm->file);
 	kfree(vm);
 	return ERR_PTR(err);
 }
@@ -169,9 +192,11 @@ static void vm_free(struct kref *ref)
 
 	list_del_init(&vm->node);
 	mutex_unlock(&kvmx_vms_lock);
-	mmu_notifier_unregister(&vm->mn, vm->mm);
-	if (vm->file)
+	/* Else vm_death() has done that. */
+	if (vm->file) {
+		mmu_notifier_unregister(&vm->mn, vm->mm);
 		drop_kvm(vm->kvm, vm->file);
+	}
 	kvmx_slots_free(vm->slots);
 	kvfree(vm->words);
 	kfree(vm);
@@ -218,7 +243,8 @@ static struct kvmx_vm *vm_get(struct file *file)
 		return new;
 	mutex_lock(&kvmx_vms_lock);
 	vm = vm_find(file->private_data);
-	if (!vm)
+	/* One that is dead already would not be taken off the list any more. */
+	if (!vm && !READ_ONCE(new->dead))
 		list_add(&new->node, &kvmx_vms);
 	mutex_unlock(&kvmx_vms_lock);
 	if (!vm)
