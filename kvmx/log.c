@@ -28,10 +28,17 @@
 /* Words looked at in one srcu section, so that a change of memslots need not wait for long. */
 #define SEG_SCAN	BIT(17)
 
+/*
+ * A memslot that is gone, is there twice or has lost its bitmap is one that the VMM has changed
+ * meanwhile: the next call finds that out.
+ */
 static long kvm_call(struct kvmx_vm *vm, unsigned int cmd, unsigned long arg)
 {
+	long ret;
+
 	lockdep_assert_held(&vm->lock);
-	return vm->file->f_op->unlocked_ioctl(vm->file, cmd, arg);
+	ret = vm->file->f_op->unlocked_ioctl(vm->file, cmd, arg);
+	return ret == -ENOENT || ret == -EEXIST || ret == -ENXIO ? -EAGAIN : ret;
 }
 
 /**
@@ -94,6 +101,20 @@ bool kvmx_log_foreign(const struct kvmx_slots *s)
 	return false;
 }
 
+/* Whether a memslot is still there, with the flags that it had. */
+static bool unchanged(struct kvmx_vm *vm, const struct kvmx_mslot *s)
+{
+	const struct kvm_memory_slot *slot;
+	bool same;
+	int idx;
+
+	idx = srcu_read_lock(&vm->kvm->srcu);
+	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
+	same = slot && slot == s->ident && slot->flags == s->kvm_flags;
+	srcu_read_unlock(&vm->kvm->srcu, idx);
+	return same;
+}
+
 /* Logging makes a new memslot of the old one: remember which. */
 static void reread(struct kvmx_vm *vm, struct kvmx_mslot *s)
 {
@@ -119,8 +140,13 @@ static void reread(struct kvmx_vm *vm, struct kvmx_mslot *s)
  * A read-only memslot has nothing to log, but a memslot that the VMM has made again in the same
  * place is only known by not being logged.
  *
+ * KVM has no call that changes a memslot's flags and nothing else: for one that the VMM removes
+ * between the look at it and the call, the call makes it again. That is why the VMM must not change
+ * memslots meanwhile.
+ *
  * Context: in the VMM's address space, under kvmx_vm.lock.
- * Return: 0, also if the memslot needs no change or cannot be logged.
+ * Return: 0, also if the memslot needs no change, cannot be logged or is no longer there; -EAGAIN
+ *	if it changed meanwhile; what KVM says.
  */
 int kvmx_log_slot(struct kvmx_vm *vm, struct kvmx_mslot *s, bool on)
 {
@@ -142,28 +168,56 @@ int kvmx_log_slot(struct kvmx_vm *vm, struct kvmx_mslot *s, bool on)
 	}
 	if (on)
 		r.flags |= KVM_MEM_LOG_DIRTY_PAGES;
+	if (!unchanged(vm, s))
+		return 0;
 	err = kvm_call_arg(vm, KVM_SET_USER_MEMORY_REGION, &r, sizeof(r));
-	if (err == -EINVAL && on) {
-		s->unloggable = true;
+	if (!err) {
+		reread(vm, s);
 		return 0;
 	}
-	if (err)
+	if (err != -EINVAL)
 		return err;
-	reread(vm, s);
-	return 0;
+	if (!unchanged(vm, s))
+		return -EAGAIN;
+	s->unloggable = on;
+	return on ? 0 : err;
 }
 
-static int log_all(struct kvmx_vm *vm, bool on)
+static int log_all_on(struct kvmx_vm *vm)
 {
 	u32 i;
 	int err;
 
 	for (i = 0; i < vm->slots->nr; i++) {
-		err = kvmx_log_slot(vm, &vm->slots->slot[i], on);
+		err = kvmx_log_slot(vm, &vm->slots->slot[i], true);
 		if (err)
 			return err;
 	}
 	return 0;
+}
+
+/* Goes on after an error: what is left logged is left so for good. Returns the first one. */
+static int log_all_off(struct kvmx_vm *vm)
+{
+	int ret, err = 0;
+	u32 i;
+
+	for (i = 0; i < vm->slots->nr; i++) {
+		ret = kvmx_log_slot(vm, &vm->slots->slot[i], false);
+		err = err ?: ret;
+	}
+	/* Now vCPUs push no more; one with a full ring does not run, and nobody else drains it. */
+	if (vm->ring)
+		kvmx_ring_drain(vm);
+	return err;
+}
+
+/* KVM's settings as they were found. */
+static void put_back(struct kvmx_vm *vm)
+{
+	if (vm->manual_set)
+		set_manual_protect(vm, vm->manual_protect);
+	vm->manual_set = false;
 }
 
 /**
@@ -197,16 +251,16 @@ int kvmx_log_begin(struct kvmx_vm *vm)
 					 KVM_DIRTY_LOG_INITIALLY_SET);
 		if (err)
 			goto unmap;
+		vm->manual_set = true;
 	}
-	err = log_all(vm, true);
+	err = log_all_on(vm);
 	if (err)
 		goto undo;
 	vm->logging = true;
 	return 0;
 undo:
-	log_all(vm, false);
-	if (!vm->ring)
-		set_manual_protect(vm, vm->manual_protect);
+	log_all_off(vm);
+	put_back(vm);
 unmap:
 	vm_munmap(vm->scratch, SCRATCH_BYTES);
 free_words:
@@ -216,32 +270,84 @@ free_words:
 }
 
 /**
+ * kvmx_log_ring() - take note of a dirty ring that was enabled under a tracker
+ * @vm: the VM, being logged
+ *
+ * Memslots that are yet to be logged must have their pages protected at once, as KVM does it with a
+ * ring and without INITIALLY_SET.
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock.
+ * Return: 0 or what KVM says; then the next call tries again.
+ */
+int kvmx_log_ring(struct kvmx_vm *vm)
+{
+	int err;
+
+	if (!vm->ring || !vm->manual_set)
+		return 0;
+	err = set_manual_protect(vm, vm->manual_protect);
+	if (!err)
+		vm->manual_set = false;
+	return err;
+}
+
+/**
  * kvmx_log_end() - switch logging off and put KVM's settings back
  * @vm: the VM
+ *
+ * If that fails twice, as it may without memory, the VM stays one that is logged by kvmx: the next
+ * tracker takes over from there.
  *
  * Context: in the VMM's address space, under kvmx_vm.lock.
  */
 void kvmx_log_end(struct kvmx_vm *vm)
 {
 	struct kvmx_slots *now;
+	int tries = 2, err;
 
 	lockdep_assert_held(&vm->lock);
-	/* A vCPU does not run while its ring is full, and nobody else will drain it. */
-	if (vm->ring)
-		kvmx_ring_drain(vm);
-	/* Memslots may have changed since the last harvest; without memory, do the known ones. */
-	now = kvmx_slots_get(vm->kvm);
-	if (!IS_ERR(now)) {
-		kvmx_slots_free(vm->slots);
-		vm->slots = now;
-	}
-	log_all(vm, false);
-	if (!vm->ring)
-		set_manual_protect(vm, vm->manual_protect);
+	do {
+		/* They may have changed since the last harvest. Without memory: the known ones. */
+		now = kvmx_slots_get(vm->kvm);
+		if (!IS_ERR(now)) {
+			kvmx_slots_free(vm->slots);
+			vm->slots = now;
+		}
+		err = log_all_off(vm);
+	} while (err && --tries);
+	if (err)
+		return;
+	put_back(vm);
 	vm_munmap(vm->scratch, SCRATCH_BYTES);
 	kvfree(vm->words);
 	vm->words = NULL;
 	vm->logging = false;
+}
+
+/**
+ * kvmx_log_settle() - as kvmx_log_end(), by a worker that has taken on the VMM's address space
+ * @vm: the VM
+ *
+ * What the VMM may have mapped over the scratch area by now can make a page fault wait for ever,
+ * and nobody can kill a worker: it takes a new area and waits for no fault. If it cannot be done
+ * so, the next tracker takes over, as for kvmx_log_end().
+ *
+ * Context: in the VMM's address space, under kvmx_vm.lock.
+ */
+void kvmx_log_settle(struct kvmx_vm *vm)
+{
+	unsigned long scratch;
+
+	lockdep_assert_held(&vm->lock);
+	scratch = vm_mmap(NULL, 0, SCRATCH_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, 0);
+	if (IS_ERR_VALUE(scratch))
+		return;
+	vm_munmap(vm->scratch, SCRATCH_BYTES);
+	vm->scratch = scratch;
+	pagefault_disable();
+	kvmx_log_end(vm);
+	pagefault_enable();
 }
 
 /*
@@ -347,7 +453,7 @@ out:
  * The bitmap is read where KVM keeps it, under kvm->srcu: no copy of what is zero.
  *
  * Context: under kvmx_vm.lock. Any address space.
- * Return: 0, or -ESTALE if the memslot is no longer the same or is not logged.
+ * Return: 0, or -EAGAIN if the memslot is no longer the same or is not logged.
  */
 int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,
 		  u64 budget, struct kvmx_seg *seg)
@@ -363,7 +469,7 @@ int kvmx_log_read(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long 
 	idx = srcu_read_lock(&vm->kvm->srcu);
 	slot = id_to_memslot(__kvm_memslots(vm->kvm, s->id >> 16), (u16)s->id);
 	if (slot != s->ident || !slot->dirty_bitmap) {
-		err = -ESTALE;
+		err = -EAGAIN;
 		goto out;
 	}
 	map = slot->dirty_bitmap;
@@ -401,7 +507,7 @@ out:
  * @npages: pages, at most what kvmx_vm.words holds
  *
  * Context: under kvmx_vm.lock. Any address space.
- * Return: 0, or -ESTALE if the memslot is no longer the same or is not logged.
+ * Return: 0, or -EAGAIN if the memslot is no longer the same or is not logged.
  */
 int kvmx_log_peek(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,
 		  unsigned long npages)
@@ -417,7 +523,7 @@ int kvmx_log_peek(struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long 
 		data_race(memcpy(vm->words, slot->dirty_bitmap + from / BITS_PER_LONG,
 				 BITS_TO_LONGS(npages) * sizeof(long)));
 	else
-		err = -ESTALE;
+		err = -EAGAIN;
 	srcu_read_unlock(&vm->kvm->srcu, idx);
 	return err;
 }
@@ -582,16 +688,19 @@ static bool ring_left_over(struct kvmx_vm *vm)
  */
 static int ring_reset(struct kvmx_vm *vm)
 {
+	unsigned int flags = current->flags;
 	sigset_t all, old;
 	int tries = 0;
 	long ret;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
+	current->flags |= KVMX_PF_NO_NOTIFY;
 	do {
 		vm->stats.clear_calls++;
 		ret = kvm_call(vm, KVM_RESET_DIRTY_RINGS, 0);
 	} while (ret >= 0 && ring_left_over(vm) && ++tries < 16);
+	current_restore_flags(flags, KVMX_PF_NO_NOTIFY);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (ret < 0)
 		return ret;

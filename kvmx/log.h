@@ -22,7 +22,9 @@ struct kvmx_seg {
 
 bool kvmx_log_foreign(const struct kvmx_slots *s);
 int kvmx_log_begin(struct kvmx_vm *vm);
+int kvmx_log_ring(struct kvmx_vm *vm);
 void kvmx_log_end(struct kvmx_vm *vm);
+void kvmx_log_settle(struct kvmx_vm *vm);
 int kvmx_log_slot(struct kvmx_vm *vm, struct kvmx_mslot *s, bool on);
 void kvmx_log_rest(struct kvmx_vm *vm);
 u32 kvmx_log_skip(struct kvmx_tracker *t, u32 i, unsigned long *pos);

@@ -324,6 +324,9 @@ static int log_new(struct kvmx_vm *vm)
 	u32 i;
 	int err;
 
+	err = kvmx_log_ring(vm);
+	if (err)
+		return err;
 	for (i = 0; i < vm->slots->nr; i++) {
 		err = kvmx_log_slot(vm, &vm->slots->slot[i], true);
 		if (err)
@@ -331,6 +334,26 @@ static int log_new(struct kvmx_vm *vm)
 	}
 	vm->todo = false;
 	return 0;
+}
+
+/*
+ * A VMM without vCPUs may still enable the dirty ring; from then on KVM sets no bits. Who knows for
+ * how long vCPUs have run since: all is dirty.
+ */
+static void follow_ring(struct kvmx_vm *vm)
+{
+	struct kvmx_tracker *t;
+	u32 i;
+
+	if (vm->ring || !vm->kvm->dirty_ring_size)
+		return;
+	list_for_each_entry(t, &vm->trackers, node) {
+		for (i = 0; i < vm->slots->nr; i++)
+			kvmx_pend_fill(t->pend[i]);
+		t->disturbed = true;
+	}
+	vm->ring = true;
+	vm->todo = true;
 }
 
 /**
@@ -349,6 +372,7 @@ int kvmx_slots_follow(struct kvmx_vm *vm)
 	struct kvmx_slots *now;
 
 	lockdep_assert_held(&vm->lock);
+	follow_ring(vm);
 	kvmx_slots_generation(vm->kvm, gen);
 	if (!memcmp(gen, vm->slots->generation, sizeof(gen)))
 		return 0;

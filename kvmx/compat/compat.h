@@ -25,4 +25,14 @@ static inline int kvmx_nr_as(struct kvm *kvm)
 #define KVM_MEM_GUEST_MEMFD 0
 #endif
 
+/*
+ * Where work that is queued for a task (as io_uring does) looks like a signal, a task can ask not
+ * to be told of it.
+ */
+#ifdef PF_NO_NOTIFY_SIGNAL
+#define KVMX_PF_NO_NOTIFY PF_NO_NOTIFY_SIGNAL
+#else
+#define KVMX_PF_NO_NOTIFY 0
+#endif
+
 #endif /* KVMX_COMPAT_H */
