@@ -66,7 +66,7 @@ static bool look(struct mm_struct *mm, unsigned long addr, unsigned long *size)
 
 /**
  * kvmx_absent_run() - find out whether pages are absent
- * @mm: the VMM's address space, held
+ * @mm: the VMM's address space, pinned
  * @hva: address of the first page
  * @npages: pages, at least 1
  * @absent: out: whether they are never populated or the zero page
@@ -74,7 +74,8 @@ static bool look(struct mm_struct *mm, unsigned long addr, unsigned long *size)
  * A page that is absent now and is populated later by a write of the guest is dirty again.
  *
  * Context: takes mmap_lock, not for long.
- * Return: for how many pages from the first on that is so, at least 1.
+ * Return: for how many pages from the first on that is so, at least 1. All, and not absent, if it
+ *	cannot be found out.
  */
 unsigned long kvmx_absent_run(struct mm_struct *mm, unsigned long hva, unsigned long npages,
 			      bool *absent)
@@ -84,7 +85,13 @@ unsigned long kvmx_absent_run(struct mm_struct *mm, unsigned long hva, unsigned 
 	bool is;
 
 	*absent = false;
-	mmap_read_lock(mm);
+	/* Not for longer than for the look: a VMM that dies must be free to go. */
+	if (!mmget_not_zero(mm))
+		return npages;
+	if (mmap_read_lock_killable(mm)) {
+		addr = end;
+		goto put;
+	}
 	vma = find_vma(mm, hva);
 	if (!vma)
 		goto out;
@@ -104,5 +111,7 @@ unsigned long kvmx_absent_run(struct mm_struct *mm, unsigned long hva, unsigned 
 	}
 out:
 	mmap_read_unlock(mm);
+put:
+	mmput_async(mm);
 	return addr > hva ? (addr - hva) >> PAGE_SHIFT : npages;
 }

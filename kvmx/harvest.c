@@ -134,7 +134,8 @@ static unsigned long emit(struct pass *p, const struct kvmx_mslot *s, unsigned l
 		unsigned long len = min_t(unsigned long, n - done, U32_MAX);
 		bool absent = false;
 
-		if (p->mm)
+		/* Of private memory (guest_memfd) the address says nothing. */
+		if (p->mm && !(s->kvm_flags & KVM_MEM_GUEST_MEMFD))
 			len = kvmx_absent_run(p->mm, s->hva + ((start + done) << PAGE_SHIFT), len,
 					      &absent);
 		if (!put_run(p, s, start + done, len, absent ? KVMX_CLASS_ABSENT : page_class))
@@ -468,8 +469,9 @@ static u32 vm_status(const struct kvmx_tracker *t)
 
 static void pass_begin(struct kvmx_tracker *t)
 {
+	/* Or one before was given up after it had taken something. */
+	t->pass_bad = t->disturbed || (t->in_pass && (t->pass_bad || t->pass_pages));
 	t->in_pass = true;
-	t->pass_bad = t->disturbed;
 	t->disturbed = false;
 	t->pass_start = ktime_get_ns();
 	t->pass_pages = 0;
@@ -609,7 +611,7 @@ int kvmx_harvest(struct kvmx_tracker *t, struct kvmx_call *call)
 	int err;
 
 	lockdep_assert_held(&vm->lock);
-	if (a->flags & KVMX_HARVEST_ABSENT && mmget_not_zero(vm->mm))
+	if (a->flags & KVMX_HARVEST_ABSENT)
 		p.mm = vm->mm;
 	if (a->flags & KVMX_HARVEST_COLLECT)
 		err = collect_only(t, call);
@@ -619,10 +621,7 @@ int kvmx_harvest(struct kvmx_tracker *t, struct kvmx_call *call)
 		err = run_pass(&p, call, peek);
 	if (!peek)
 		kvmx_log_rest(vm);
-	if (p.mm)
-		mmput(p.mm);
 	trace_kvmx_harvest(vm->id, t->id, a->flags, p.pages, p.nr, vm->stats.clear_calls - clears,
 			   ktime_get_ns() - begin, err);
-	/* The memslot that was being read is gone: the next call finds that out. */
-	return err == -ESTALE || err == -ENOENT ? -EAGAIN : err;
+	return err;
 }

@@ -3,7 +3,7 @@
  * The dirty curve of a VM that nobody logs, from a random sample of its pages.
  *
  * All pages are marked dirty and stay writable but for the sample's, so the guest pays for at most
- * that many write faults.
+ * that many write faults, and for as many again where KVM splits a huge page for each.
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
