@@ -21,6 +21,10 @@
  * All gfn and page counts are in units of 4096 bytes, all times in nanoseconds of CLOCK_MONOTONIC,
  * all rates in bytes per second. "Address space" is KVM's (0, or 1 for SMM).
  *
+ * Of what comes out, a later kvmx may use bits of a status, a state or slot flags that are unused
+ * now: ignore what you do not know. A page class, a verdict or an errno that is not documented here
+ * only comes to a caller that has asked for it by a flag that is not documented here.
+ *
  * Errors common to all ioctls:
  *
  * ========== ===================================================================================
@@ -28,12 +32,13 @@
  * E2BIG      size above PAGE_SIZE, or an unknown tail of the struct is not zero
  * EOPNOTSUPP an unknown flag, or a reserved field that is not zero: a later kvmx may know it;
  *            or a service that this kernel or this VM cannot give
- * EFAULT     a pointer cannot be read or written; nothing has changed
+ * EFAULT     a pointer cannot be read or written; nothing has changed, but see MARK and RESTORE
  * ENODEV     the VM is dead: its address space is gone
  * EXDEV      the call must be made by a thread of the process that created the VM
  * EINTR      a fatal signal came while waiting
  * ENOTTY     the number is not an ioctl of this kind of file descriptor
  * ENOMEM     no memory; nothing has changed
+ * EIO        KVM has given the VM up (a bug in KVM, or a VM that it has marked dead)
  * ========== ===================================================================================
  */
 
@@ -74,7 +79,7 @@
 #define KVMX_FEAT_SAMPLE	4	/* value: KVMX_MAX_SAMPLES */
 #define KVMX_FEAT_PREDICT	5	/* value: KVMX_MAX_POINTS */
 #define KVMX_FEAT_EVENT		6	/* value: sizeof(struct kvmx_event) */
-#define KVMX_FEAT_NR		7
+#define KVMX_FEAT_NR		7	/* grows: not part of the ABI, as the limits above; see INFO */
 
 /**
  * struct kvmx_info - KVMX_INFO: what this kvmx can do
@@ -162,7 +167,8 @@ struct kvmx_vm_open {
  * @nr_trackers: out: trackers open
  * @nr_handles: out: VM fds open
  * @ring_bytes: out: size of each vCPU's dirty ring in bytes, 0 without
- * @generation: out: changes when a memslot is added, removed, moved or its flags change
+ * @generation: out: differs once a memslot was added, removed or moved, or its flags changed, and
+ *	also while that is under way; its value means nothing else
  */
 struct kvmx_vm_info {
 	__u32 size;
@@ -251,9 +257,10 @@ struct kvmx_run {
  * @dropped: out: pages that lie in no memslot, and were ignored
  *
  * Makes the pages dirty for every tracker. Call it after the write. Without a tracker it is
- * checked and does nothing. May be called by any process.
+ * checked and does nothing, and @dropped is 0. May be called by any process.
  *
- * Errors: EINVAL if a run is empty or wraps: then no page was marked.
+ * Errors: EINVAL if a run is empty or wraps: then no page was marked. EFAULT if the struct cannot be
+ * written back: the pages are marked.
  */
 struct kvmx_vm_mark {
 	__u32 size;
@@ -290,12 +297,14 @@ struct kvmx_point {
  *
  * Switches dirty logging on with all pages marked dirty, unmarks @nr_samples random ones, looks
  * at their marks after each interval, and switches logging off. Blocks for @duration_ns. The
- * curve is kept for KVMX_PREDICT on this VM.
+ * curve is kept for KVMX_PREDICT on this VM. The guest takes a write fault for each page that is
+ * watched and, where KVM has mapped it by a huge page, one for having that split.
  *
  * The standard error of a fraction F estimated from K independent samples is sqrt(F(1-F)/K).
  *
  * Errors: EXDEV; EBUSY if a tracker or another VM_SAMPLE is active, or if the VMM itself logs;
- * EOPNOTSUPP if the VMM has enabled the dirty ring; ENODATA if there is no memory to sample.
+ * EAGAIN if a memslot changed under it; EOPNOTSUPP if the VMM has enabled the dirty ring; ENODATA
+ * if there is no memory to sample.
  */
 struct kvmx_vm_sample {
 	__u32 size;
@@ -357,10 +366,11 @@ struct kvmx_vm_stats {
  * While a tracker is open the VMM must not use KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG,
  * KVM_RESET_DIRTY_RINGS or KVM_MEM_LOG_DIRTY_PAGES itself, and it must serialize its changes of
  * memslots against what changes a memslot's logging: TRACKER_CREATE, HARVEST, VM_SAMPLE and closing
- * the last tracker. It is best not to have another process close that one.
+ * the last tracker. It is best not to have another process close that one. The dirty ring should
+ * be enabled before the first tracker: if it is enabled under one, everything is dirty once more.
  *
- * Errors: EXDEV; EBUSY if the VMM itself logs a memslot, or a VM_SAMPLE is under way; EMFILE;
- * EUSERS if there are KVMX_MAX_TRACKERS.
+ * Errors: EXDEV; EBUSY if the VMM itself logs a memslot, or a VM_SAMPLE is under way; EAGAIN: a
+ * memslot changed during the call, call again; EMFILE; EUSERS if there are KVMX_MAX_TRACKERS.
  */
 struct kvmx_tracker_create {
 	__u32 size;
@@ -398,8 +408,8 @@ struct kvmx_tracker_create {
  *
  * A run may be returned although its content did not change, never the reverse.
  *
- * Errors: EXDEV without PEEK; EAGAIN: a memslot changed during the call, call again; EFAULT. After
- * an error nothing is taken, even if some runs were written.
+ * Errors: EXDEV without PEEK; EAGAIN: a memslot changed or the rings could not be emptied during
+ * the call, call again; EFAULT. After an error nothing is taken, even if some runs were written.
  */
 struct kvmx_harvest {
 	__u32 size;
@@ -425,7 +435,8 @@ struct kvmx_harvest {
  *
  * Makes the pages dirty for this tracker alone. May be called by any process.
  *
- * Errors: EINVAL if a run is empty or wraps: then no page was restored.
+ * Errors: EINVAL if a run is empty or wraps: then no page was restored. EFAULT if the struct cannot
+ * be written back: the pages are restored.
  */
 struct kvmx_restore {
 	__u32 size;
@@ -516,7 +527,7 @@ struct kvmx_tracker_curve {
  * @points: user pointer to an array of struct kvmx_point, in any order
  * @nr_points: entries in @points, 1 to KVMX_MAX_POINTS
  * @point_size: sizeof(struct kvmx_point)
- * @total_pages: pages of the VM; 0: as the kernel knows it (not on the system fd)
+ * @total_pages: in, out: pages of the VM; 0: as the kernel knows it (not on the system fd)
  * @remaining_pages: pages still to be sent before the first round, at most @total_pages; ~0: all
  * @verdict: out: KVMX_VERDICT_*
  * @rounds: out: rounds until the pause; of the throttled guest for THROTTLE, 0 for OFFLINE
@@ -556,7 +567,8 @@ struct kvmx_predict {
 };
 
 #define KVMX_EVENT_SLOTS	1	/* memslots changed; arg: how many */
-#define KVMX_EVENT_DISTURBED	2	/* logging was switched off by somebody else; arg: slot */
+/* logging was switched off by somebody else, or a memslot made again in its place; arg: slot */
+#define KVMX_EVENT_DISTURBED	2
 #define KVMX_EVENT_TRACKERS	3	/* a tracker came or went; arg: how many there are */
 
 /**
@@ -568,7 +580,8 @@ struct kvmx_predict {
  *
  * read(2) blocks until there is an event, or gives EAGAIN with O_NONBLOCK, EINVAL if the buffer
  * holds less than one event, and 0 if the VM is dead and no event is left. poll(2) says POLLIN
- * while there are events. An fd keeps the last 64; older ones are lost and counted.
+ * while there are events. An fd keeps the last 64; older ones are lost and counted. There may be
+ * types you do not know: skip them. The struct will not grow.
  */
 struct kvmx_event {
 	__u32 type;
