@@ -138,17 +138,16 @@ int migrate_ring_full(struct vm *vm)
 {
 	struct migration *migration = &vm->migration;
 	struct kvmx_harvest harvest = { .flags = KVMX_HARVEST_COLLECT };
-	int fd, err;
+	int err = 0;
 
 	pthread_mutex_lock(&migration->lock);
-	fd = migration->collector;
-	/* What was left in the ring when the last tracker went. */
-	if (fd < 0)
-		fd = kvmx_tracker_create(vm->kvmx_fd, KVMX_TRACKER_CLEAN);
-	err = fd < 0 ? fd : kvmx_harvest(fd, &harvest);
-	if (fd >= 0 && fd != migration->collector)
-		close(fd);
+	/* If there is none any more, kvmx has emptied the ring as the last one went. */
+	if (migration->collector >= 0)
+		err = kvmx_harvest(migration->collector, &harvest);
 	pthread_mutex_unlock(&migration->lock);
+	/* The vCPU will be back if there is still no room. */
+	if (err == -EAGAIN)
+		err = 0;
 	return err ? fail(-err, "cannot empty the dirty ring: %s", strerror(-err)) : 0;
 }
 
