@@ -79,7 +79,7 @@
 #define KVMX_FEAT_SAMPLE	4	/* value: KVMX_MAX_SAMPLES */
 #define KVMX_FEAT_PREDICT	5	/* value: KVMX_MAX_POINTS */
 #define KVMX_FEAT_EVENT		6	/* value: sizeof(struct kvmx_event) */
-#define KVMX_FEAT_NR		7	/* grows: not part of the ABI, as the limits above; see INFO */
+#define KVMX_FEAT_NR		7	/* not ABI, as the limits above: ask INFO */
 
 /**
  * struct kvmx_info - KVMX_INFO: what this kvmx can do
@@ -259,8 +259,8 @@ struct kvmx_run {
  * Makes the pages dirty for every tracker. Call it after the write. Without a tracker it is
  * checked and does nothing, and @dropped is 0. May be called by any process.
  *
- * Errors: EINVAL if a run is empty or wraps: then no page was marked. EFAULT if the struct cannot be
- * written back: the pages are marked.
+ * Errors: EINVAL if a run is empty or wraps: then no page was marked. EFAULT if the struct cannot
+ * be written back: the pages are marked.
  */
 struct kvmx_vm_mark {
 	__u32 size;

@@ -377,11 +377,12 @@ move_or_retry()
 	done
 }
 
+# paused_briefly OPTION...: for the next destination, if there has to be one.
 paused_briefly()
 {
 	beats_within 1 "$ALLOWED_MS" && return
 	retry "paused for too long"
-	move_or_retry && sleep 2 && describe_move && beats_within 1 "$ALLOWED_MS"
+	move_or_retry "$@" && sleep 2 && describe_move && beats_within 1 "$ALLOWED_MS"
 }
 
 # moves WHAT OPTION...: as move(), with a result, and no way on without it.

@@ -9,8 +9,10 @@
 
 # 8 MiB take 500 ms: more than the 300 ms that are allowed, however long one tries.
 HOPELESS="kvmx.load=hot+uniform kvmx.hot=8 kvmx.mib=16 kvmx.rate=512"
-# Three times what the link carries, by a program that writes the less the slower its processor.
+# More than the link carries, by a program that writes the less the slower its processor: an
+# emulated one can be slow from the start, so the link is, too.
 TOO_FAST="kvmx.load=uniform kvmx.mib=48 kvmx.rate=12288 kvmx.work=1"
+SLOW_BANDWIDTH=$((BANDWIDTH * 5 / 8))
 QUIET="kvmx.load=uniform kvmx.mib=16 kvmx.rate=512"
 
 does_not_move()
@@ -52,7 +54,8 @@ save_and_load()
 	guest_works
 }
 
-plan 19
+plan 20
+FULL_BANDWIDTH=$BANDWIDTH
 DUMP=
 boot "$HOPELESS kvmx.jump=60000"
 sleep 2
@@ -68,10 +71,15 @@ moves "in between" --throttle
 
 load "$TOO_FAST"
 sleep 2
-moves "throttle" --offline-fallback
+BANDWIDTH=$SLOW_BANDWIDTH
+moves "throttle" --throttle
 expect "throttle: the verdict said so at once" said_at_once throttle
 expect "throttle: the vCPUs were slowed down" was_throttled
-expect "throttle: the pause is within the allowed one" beats_within 1 "$ALLOWED_MS"
+expect "throttle: the pause is within the allowed one" paused_briefly --throttle
+BANDWIDTH=$FULL_BANDWIDTH
+
+load "$QUIET"
+moves "in between" --offline-fallback
 
 load "$HOPELESS"
 sleep 2
