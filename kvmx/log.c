@@ -206,8 +206,11 @@ static int log_all_off(struct kvmx_vm *vm)
 		ret = kvmx_log_slot(vm, &vm->slots->slot[i], false);
 		err = err ?: ret;
 	}
-	/* Now vCPUs push no more; one with a full ring does not run, and nobody else drains it. */
-	if (vm->ring)
+	/*
+	 * Now vCPUs push no more; one with a full ring does not run, and nobody else drains it. The
+	 * ring may have been enabled only after the last harvest.
+	 */
+	if (vm->kvm->dirty_ring_size)
 		kvmx_ring_drain(vm);
 	return err;
 }
