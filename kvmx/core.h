@@ -84,8 +84,7 @@ struct kvmx_slots {
  * @sampling: VM_SAMPLE has, and sleeps
  * @ring: the dirty ring is the source, not the bitmaps
  * @todo: a memslot waits to be logged
- * @manual_set: KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 was set by kvmx
- * @manual_protect: KVM's setting of that as found
+ * @manual_protect: KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 as found
  * @scratch: user address of the area that arguments of KVM's ioctls are put in
  * @words: buffer for a piece of a bitmap, KVMX_SEG_WORDS long
  * @slots: the memslots as the trackers know them
@@ -118,7 +117,6 @@ struct kvmx_vm {
 	bool sampling;
 	bool ring;
 	bool todo;
-	bool manual_set;
 	u64 manual_protect;
 	unsigned long scratch;
 	unsigned long *words;

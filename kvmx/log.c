@@ -215,12 +215,20 @@ static int log_all_off(struct kvmx_vm *vm)
 	return err;
 }
 
+/*
+ * What logging needs. A ring gets nothing of a page that stays writable, so with a ring KVM must
+ * protect all pages at once, whatever the VMM has set.
+ */
+static int set_for_logging(struct kvmx_vm *vm)
+{
+	return set_manual_protect(vm, vm->ring ? 0 : KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+						     KVM_DIRTY_LOG_INITIALLY_SET);
+}
+
 /* KVM's settings as they were found. */
 static void put_back(struct kvmx_vm *vm)
 {
-	if (vm->manual_set)
-		set_manual_protect(vm, vm->manual_protect);
-	vm->manual_set = false;
+	set_manual_protect(vm, vm->manual_protect);
 }
 
 /**
@@ -249,13 +257,9 @@ int kvmx_log_begin(struct kvmx_vm *vm)
 	}
 	vm->ring = vm->kvm->dirty_ring_size;
 	vm->manual_protect = vm->kvm->manual_dirty_log_protect;
-	if (!vm->ring) {
-		err = set_manual_protect(vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
-					 KVM_DIRTY_LOG_INITIALLY_SET);
-		if (err)
-			goto unmap;
-		vm->manual_set = true;
-	}
+	err = set_for_logging(vm);
+	if (err)
+		goto unmap;
 	err = log_all_on(vm);
 	if (err)
 		goto undo;
@@ -284,14 +288,7 @@ free_words:
  */
 int kvmx_log_ring(struct kvmx_vm *vm)
 {
-	int err;
-
-	if (!vm->ring || !vm->manual_set)
-		return 0;
-	err = set_manual_protect(vm, vm->manual_protect);
-	if (!err)
-		vm->manual_set = false;
-	return err;
+	return vm->ring ? set_for_logging(vm) : 0;
 }
 
 /**
