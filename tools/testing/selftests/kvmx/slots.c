@@ -92,16 +92,6 @@ do { \
 #define TOUCH(_gfn, _pages) \
 	ASSERT_EQ(0, vcpu_touch(&self->vm.vcpu[0], (_gfn) * PAGE_SIZE, (_pages), PAGE_SIZE, 1))
 
-static int list(int handle, struct kvmx_slot *slots, uint32_t *nr)
-{
-	struct kvmx_vm_slots arg = KX_ARG(kvmx_vm_slots, .slots = (uintptr_t)slots,
-					  .nr_slots = *nr, .slot_size = sizeof(*slots));
-	int ret = kx_ioctl(handle, KVMX_VM_SLOTS, &arg);
-
-	*nr = arg.nr_slots;
-	return ret;
-}
-
 static bool same(const struct kvmx_slot *seen, const struct vm_slot *want)
 {
 	return seen->gfn == want->gfn && seen->npages == want->npages && seen->slot == want->id &&
@@ -117,9 +107,9 @@ TEST_F(slots, list)
 	ASSERT_EQ(0, vm_add_slot(vm, 3, NEW_GFN + 64, 8, MEM_ANON, KVM_MEM_READONLY));
 	ASSERT_EQ(0, vm_add_slot(vm, 7, NEW_GFN + 128, 1, MEM_MEMFD, 0));
 	ASSERT_EQ(0, vm_add_slot(vm, 9, NEW_GFN, 64, MEM_ANON, 0));
-	ASSERT_EQ(-ENOSPC, list(self->handle, self->list, &nr));
+	ASSERT_EQ(-ENOSPC, kx_slots(self->handle, self->list, &nr));
 	ASSERT_EQ(5, nr);
-	ASSERT_EQ(0, list(self->handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(self->handle, self->list, &nr));
 	ASSERT_EQ(5, nr);
 	for (i = 0; i < nr; i++) {
 		EXPECT_TRUE(same(&self->list[i], vm_slot(vm, order[i])))
@@ -128,7 +118,7 @@ TEST_F(slots, list)
 	}
 	START();
 	nr = VM_MAX_SLOTS;
-	ASSERT_EQ(0, list(self->handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(self->handle, self->list, &nr));
 	ASSERT_EQ(5, nr);
 	for (i = 0; i < nr; i++) {
 		uint32_t want = order[i] == 3 ? KVMX_SLOT_READONLY : KVMX_SLOT_LOGGED;
@@ -139,11 +129,11 @@ TEST_F(slots, list)
 	}
 	close(self->tracker);
 	self->tracker = -1;
-	ASSERT_EQ(0, list(self->handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(self->handle, self->list, &nr));
 	for (i = 0; i < nr; i++)
 		EXPECT_EQ(0, self->list[i].flags & KVMX_SLOT_LOGGED);
 	ASSERT_EQ(0, vm_set_flags(vm, 9, KVM_MEM_LOG_DIRTY_PAGES));
-	ASSERT_EQ(0, list(self->handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(self->handle, self->list, &nr));
 	EXPECT_EQ(KVMX_SLOT_LOGGED, self->list[2].flags);
 }
 
@@ -156,7 +146,7 @@ TEST_F(slots, list_of_a_bare_vm)
 	ASSERT_EQ(0, vm_create_bare(&vm, variant->ring_bytes));
 	handle = kx_vm(vm.fd);
 	ASSERT_LE(0, handle);
-	EXPECT_EQ(0, list(handle, NULL, &nr));
+	EXPECT_EQ(0, kx_slots(handle, NULL, &nr));
 	EXPECT_EQ(0, nr);
 	self->tracker = kx_tracker(handle, 0);
 	ASSERT_LE(0, self->tracker);
@@ -187,7 +177,7 @@ TEST_F(slots, internal_slots_are_hidden)
 	ASSERT_EQ(0, vm_add_vcpu(&vm));
 	handle = kx_vm(vm.fd);
 	ASSERT_LE(0, handle);
-	ASSERT_EQ(0, list(handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(handle, self->list, &nr));
 	EXPECT_EQ(1, nr);
 	EXPECT_EQ(5, self->list[0].slot);
 	self->tracker = kx_tracker(handle, 0);
@@ -210,7 +200,7 @@ TEST_F(slots, second_address_space)
 		SKIP(return, "KVM has one address space only");
 	ASSERT_EQ(0, vm_map_slot(&self->vm, SMM(4), VM_DATA_GFN, DATA_PAGES,
 				 vm_slot(&self->vm, 1)->hva, 0));
-	ASSERT_EQ(0, list(self->handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(self->handle, self->list, &nr));
 	ASSERT_EQ(3, nr);
 	EXPECT_TRUE(same(&self->list[2], vm_slot(&self->vm, SMM(4))));
 	START();
@@ -255,7 +245,7 @@ TEST_F(slots, five_hundred)
 					 memory + i * npages * PAGE_SIZE, 0));
 	ASSERT_EQ(0, kx_info(self->handle, &info));
 	EXPECT_EQ(nr_slots + 2, info.nr_slots);
-	ASSERT_EQ(0, list(self->handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(self->handle, self->list, &nr));
 	ASSERT_EQ(nr_slots + 2, nr);
 	for (i = 2; i < nr; i++) {
 		EXPECT_TRUE(same(&self->list[i], vm_slot(vm, self->list[i].slot)));
@@ -590,7 +580,7 @@ TEST_F(slots, unloggable)
 	ASSERT_LE(0, handle);
 	self->tracker = kx_tracker(handle, KVMX_TRACKER_CLEAN);
 	ASSERT_LE(0, self->tracker);
-	ASSERT_EQ(0, list(handle, self->list, &nr));
+	ASSERT_EQ(0, kx_slots(handle, self->list, &nr));
 	ASSERT_EQ(1, nr);
 	EXPECT_EQ(KVMX_SLOT_UNLOGGABLE, self->list[0].flags);
 	/* Maybe written, so returned each time. */

@@ -577,21 +577,6 @@ TEST_F(tracker, in_another_process)
 	EXPECT_EQ(30, pass_count(&self->pass, VM_DATA_GFN + 700, 30));
 }
 
-static bool logging_ends(int handle)
-{
-	uint64_t end = now_ns() + 3000000000ULL;
-	struct kvmx_vm_info info;
-
-	do {
-		if (kx_info(handle, &info))
-			return false;
-		if (!(info.state & KVMX_VM_LOGGING))
-			return true;
-		sleep_ms(5);
-	} while (now_ns() < end);
-	return false;
-}
-
 /* The last reference to a tracker goes in a process that has not the VMM's memory. */
 TEST_F(tracker, closed_elsewhere_last)
 {
@@ -620,7 +605,7 @@ TEST_F(tracker, closed_elsewhere_last)
 	EXPECT_TRUE(info.state & KVMX_VM_LOGGING);
 	close(go[1]);
 	ASSERT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_TRUE(logging_ends(self->handle));
+	EXPECT_TRUE(kx_logging_ends(self->handle));
 	ASSERT_EQ(0, kx_ioctl(self->handle, KVMX_VM_SLOTS, &arg));
 	EXPECT_EQ(0, list[0].flags | list[1].flags);
 	/* And then all over again. */
@@ -655,7 +640,7 @@ TEST_F(tracker, created_while_the_last_one_goes)
 		close(self->tracker);
 	}
 	self->tracker = -1;
-	EXPECT_TRUE(logging_ends(self->handle));
+	EXPECT_TRUE(kx_logging_ends(self->handle));
 }
 
 /* Opened and closed many times: each time as good as the first. */

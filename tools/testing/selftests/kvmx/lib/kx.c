@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/kx.h"
+#include "lib/util.h"
 
 int kx_ioctl(int fd, unsigned long nr, void *arg)
 {
@@ -52,6 +53,31 @@ int kx_vm_stats(int vm, struct kvmx_vm_stats *stats)
 {
 	*stats = KX_ARG(kvmx_vm_stats);
 	return kx_ioctl(vm, KVMX_VM_STATS, stats);
+}
+
+bool kx_logging_ends(int vm)
+{
+	uint64_t end = now_ns() + 3000000000ULL;
+	struct kvmx_vm_info info;
+
+	do {
+		if (kx_info(vm, &info))
+			return false;
+		if (!(info.state & KVMX_VM_LOGGING))
+			return true;
+		sleep_ms(5);
+	} while (now_ns() < end);
+	return false;
+}
+
+int kx_slots(int vm, struct kvmx_slot *slots, uint32_t *nr)
+{
+	struct kvmx_vm_slots arg = KX_ARG(kvmx_vm_slots, .slots = (uintptr_t)slots,
+					  .nr_slots = *nr, .slot_size = sizeof(*slots));
+	int ret = kx_ioctl(vm, KVMX_VM_SLOTS, &arg);
+
+	*nr = arg.nr_slots;
+	return ret;
 }
 
 int kx_tracker_stats(int tracker, struct kvmx_tracker_stats *stats)

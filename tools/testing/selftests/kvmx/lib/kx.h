@@ -21,6 +21,9 @@ int kx_tracker(int vm, uint32_t flags);
 
 int kx_info(int vm, struct kvmx_vm_info *info);
 int kx_vm_stats(int vm, struct kvmx_vm_stats *stats);
+/* The last tracker went elsewhere, and a work item is at it: wait up to three seconds. */
+bool kx_logging_ends(int vm);
+int kx_slots(int vm, struct kvmx_slot *slots, uint32_t *nr);
 int kx_tracker_stats(int tracker, struct kvmx_tracker_stats *stats);
 int kx_mark(int vm, const struct kvmx_run *runs, uint32_t nr, uint64_t *dropped);
 int kx_mark_pages(int vm, uint64_t gfn, uint32_t npages);
