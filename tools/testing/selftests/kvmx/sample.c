@@ -10,6 +10,7 @@
 #define DATA_PAGES 8192
 #define SAMPLES 4096
 #define DURATION_NS 400000000ULL
+#define MAX_DURATION_NS (8 * DURATION_NS)
 #define MS 1000000ULL
 
 FIXTURE(sample) {
@@ -49,10 +50,14 @@ static void check_points(struct __test_metadata *_metadata, const struct kvmx_vm
 	}
 }
 
-/* The guest goes round and round in a part of its memory, faster than the longest interval. */
+/*
+ * The guest goes round and round in a part of its memory. On a machine that is too busy for it to
+ * come round within the longest interval, a longer one must show all that it writes.
+ */
 static void fraction(struct __test_metadata *_metadata, struct vm *vm, int handle, uint32_t pages)
 {
 	struct kvmx_point points[KVMX_MAX_POINTS];
+	uint64_t duration = DURATION_NS;
 	struct kvmx_vm_sample sample;
 	double truth, seen, error;
 	struct kvmx_vm_info info;
@@ -61,17 +66,22 @@ static void fraction(struct __test_metadata *_metadata, struct vm *vm, int handl
 		ASSERT_EQ(0, vcpu_program_sweep(&vm->vcpu[0], VM_DATA, pages, 1));
 		ASSERT_EQ(0, vcpu_start(&vm->vcpu[0]));
 	}
-	ASSERT_EQ(0, kx_sample(handle, SAMPLES, DURATION_NS, points, &sample));
+	for (;;) {
+		ASSERT_EQ(0, kx_sample(handle, SAMPLES, duration, points, &sample));
+		check_points(_metadata, &sample, points);
+		EXPECT_EQ(SAMPLES, sample.nr_samples);
+		EXPECT_EQ(DATA_PAGES + VM_CODE_PAGES, sample.total_pages);
+		EXPECT_LE(duration, points[sample.nr_points - 1].time_ns);
+		truth = (double)pages / sample.total_pages;
+		seen = (double)points[sample.nr_points - 1].pages / sample.total_pages;
+		/* Four standard errors, and the page that the guest runs from. */
+		error = 4.0 * 0.5 / 64 + 0.002;
+		if (seen >= truth - error || duration == MAX_DURATION_NS)
+			break;
+		duration *= 2;
+	}
 	if (pages)
 		ASSERT_EQ(0, vcpu_stop(&vm->vcpu[0]));
-	check_points(_metadata, &sample, points);
-	EXPECT_EQ(SAMPLES, sample.nr_samples);
-	EXPECT_EQ(DATA_PAGES + VM_CODE_PAGES, sample.total_pages);
-	EXPECT_LE(DURATION_NS, points[sample.nr_points - 1].time_ns);
-	truth = (double)pages / sample.total_pages;
-	seen = (double)points[sample.nr_points - 1].pages / sample.total_pages;
-	/* Four standard errors, and the page that the guest runs from. */
-	error = 4.0 * 0.5 / 64 + 0.002;
 	EXPECT_LE(truth - error, seen)
 		TH_LOG("%u pages: seen %u of 1000", pages, (unsigned int)(seen * 1000));
 	EXPECT_GE(truth + error, seen)
