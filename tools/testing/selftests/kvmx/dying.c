@@ -17,7 +17,7 @@
 #include "lib/kx.h"
 #include "lib/vm.h"
 
-#define ROUNDS 60
+#define ROUNDS 20
 #define OPENERS 4
 #define MAPPINGS 1000
 #define MAX_LIFE_US 6000
