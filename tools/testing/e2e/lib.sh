@@ -377,12 +377,19 @@ move_or_retry()
 	done
 }
 
-# paused_briefly OPTION...: for the next destination, if there has to be one.
+# paused_briefly OPTION...: for the next destinations, if there have to be any.
 paused_briefly()
 {
-	beats_within 1 "$ALLOWED_MS" && return
-	retry "paused for too long"
-	move_or_retry "$@" && sleep 2 && describe_move && beats_within 1 "$ALLOWED_MS"
+	local tries=3
+
+	until beats_within 1 "$ALLOWED_MS"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return
+		retry "paused for too long"
+		move_or_retry "$@" || return
+		sleep 2
+		describe_move
+	done
 }
 
 # moves WHAT OPTION...: as move(), with a result, and no way on without it.
