@@ -376,21 +376,37 @@ void kvmx_log_rest(struct kvmx_vm *vm)
 				   KVM_DIRTY_LOG_INITIALLY_SET);
 }
 
+#define LINE_WORDS	(SMP_CACHE_BYTES / sizeof(long))
+
+/* A cache line of words or-ed. All are loaded before one is looked at: no load waits for others. */
+static unsigned long line(const unsigned long *p)
+{
+	unsigned long a = READ_ONCE(p[0]), b = READ_ONCE(p[1]), c = READ_ONCE(p[2]),
+		      d = READ_ONCE(p[3]), e = READ_ONCE(p[4]), f = READ_ONCE(p[5]),
+		      g = READ_ONCE(p[6]), h = READ_ONCE(p[7]);
+
+	BUILD_BUG_ON(LINE_WORDS != 8);
+	return a | b | c | d | e | f | g | h;
+}
+
 /*
  * First word at or after @w that is not 0, or @end. Most of a harvest is spent here if little is
- * dirty: a cache line is loaded before its words are looked at, so that no load waits for another.
- * KVM sets bits all the while: one set after the look is seen next time.
+ * dirty. The next word is near if memory is written to here; if not it is far, and four lines at a
+ * time are fewer branches. KVM sets bits all the while: one set after the look is seen next time.
  */
 static unsigned long next_word(const unsigned long *map, unsigned long w, unsigned long end)
 {
-	for (; w + 8 <= end; w += 8) {
-		const unsigned long *p = map + w;
-		unsigned long a = READ_ONCE(p[0]), b = READ_ONCE(p[1]), c = READ_ONCE(p[2]),
-			      d = READ_ONCE(p[3]), e = READ_ONCE(p[4]), f = READ_ONCE(p[5]),
-			      g = READ_ONCE(p[6]), h = READ_ONCE(p[7]);
+	if (w + LINE_WORDS <= end && !line(map + w)) {
+		const unsigned long *p;
 
-		if (a | b | c | d | e | f | g | h)
-			break;
+		for (w += LINE_WORDS; w + 4 * LINE_WORDS <= end; w += 4 * LINE_WORDS) {
+			p = map + w;
+			if (line(p) | line(p + LINE_WORDS) | line(p + 2 * LINE_WORDS) |
+			    line(p + 3 * LINE_WORDS))
+				break;
+		}
+		while (w + LINE_WORDS <= end && !line(map + w))
+			w += LINE_WORDS;
 	}
 	while (w < end && !READ_ONCE(map[w]))
 		w++;
