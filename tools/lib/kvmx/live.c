@@ -262,7 +262,7 @@ static void look(const struct live *l, struct pause_view *v, uint64_t now)
 	v->allowed_ns = s->policy->allowed_ns;
 	v->predicted_ns = measure_pause(s, s->pages.nr_pending +
 					fresh * seconds(now - s->last_harvest));
-	v->margin_ns = v->allowed_ns * (1 + l->aborts) / 32 + 4 * NSEC_PER_MSEC;
+	v->margin_ns = v->allowed_ns * (1 + l->aborts) / 16 + 4 * NSEC_PER_MSEC;
 	v->gain_ns = eligible * s->page_cost / bandwidth * NSEC_PER_SEC;
 	v->waste = fresh * s->page_cost / bandwidth;
 }
