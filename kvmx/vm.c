@@ -93,7 +93,8 @@ static void vm_death(struct work_struct *work)
 	mutex_lock(&vm->lock);
 	file = vm->file;
 	vm->file = NULL;
-	vm->mm = NULL;
+	/* Pairs with kvmx_vm_lock_own(), which only compares it, without the lock. */
+	WRITE_ONCE(vm->mm, NULL);
 	vm->logging = false;
 	list_for_each_entry(t, &vm->trackers, node)
 		kvmx_tracker_drop(t);
@@ -281,7 +282,7 @@ int kvmx_vm_lock_own(struct kvmx_vm *vm)
 {
 	if (READ_ONCE(vm->dead))
 		return -ENODEV;
-	return current->mm == vm->mm ? kvmx_vm_lock(vm) : -EXDEV;
+	return current->mm == READ_ONCE(vm->mm) ? kvmx_vm_lock(vm) : -EXDEV;
 }
 
 static bool label_valid(const char *label)
