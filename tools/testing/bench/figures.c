@@ -160,8 +160,7 @@ static void judge_pause(const char *load)
 	char what[80];
 
 	snprintf(what, sizeof(what), "pause, %s, allowed %d ms", load, ALLOWED_MS);
-	/* Between two beats is a beat more than the pause, and over there the first is late. */
-	row_limit(what, "ms", isnan(pause) ? INFINITY : pause, ALLOWED_MS + 2 * BEAT_MS);
+	row_limit(what, "ms", isnan(pause) ? INFINITY : pause, ALLOWED_MS + BEAT_MS);
 }
 
 static void judge_prediction(const char *load)
