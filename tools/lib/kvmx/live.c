@@ -21,6 +21,8 @@
 #define SURE_OFFLINE_NS		NSEC_PER_SEC
 #define UNSURE_OFFLINE_NS	(3 * NSEC_PER_SEC)
 #define LEAST_PROBES		8
+/* As long as this queues on the way may take more than the link will carry. */
+#define LEAST_LINK_NS		(150 * NSEC_PER_MSEC)
 #define STUCK_NS		(8 * NSEC_PER_SEC)
 /* The smaller a part of a guest fits into the pause, the more pages it takes to tell. */
 #define LEAST_SAMPLES		1024
@@ -119,6 +121,19 @@ static void note_verdict(struct live *l, const struct kvmx_predict *p, uint64_t 
 	s->progress.needed_permille = p->vcpu_permille;
 }
 
+/*
+ * Is it known what the link carries? People go by the first verdict. But some links are never
+ * measured: their guests leave them idle.
+ */
+static bool informed(const struct live *l, uint64_t now)
+{
+	const struct sender *s = l->s;
+
+	if (!s->tracked)
+		return s->policy->bandwidth;
+	return s->link.ns >= LEAST_LINK_NS || now - l->history >= HISTORY_NS;
+}
+
 /* Ask kvmx how this will end. */
 static void ask(struct live *l, uint64_t now)
 {
@@ -135,6 +150,8 @@ static void ask(struct live *l, uint64_t now)
 	};
 	double cost = fmax(s->dirty_cost * s->dirty_changed, 1);
 
+	if (!informed(l, now))
+		return;
 	l->asked = now;
 	p.nr_points = curve(l, points, now);
 	if (!p.nr_points || !p.bandwidth)
