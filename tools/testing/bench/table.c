@@ -5,6 +5,7 @@
  */
 #include <json.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,9 +42,14 @@ static void amount(char *buf, size_t size, struct json_object *row, const char *
 			 text(row, "unit"));
 }
 
+static bool flag(struct json_object *row, const char *key)
+{
+	return json_object_get_boolean(json_object_object_get(row, key));
+}
+
 static int print_row(struct json_object *row)
 {
-	int ok = json_object_get_boolean(json_object_object_get(row, "ok"));
+	bool ok = flag(row, "ok"), known = flag(row, "known");
 	char ours[48], rival[48], figure[48], need[48], n[32];
 
 	amount(ours, sizeof(ours), row, "ours");
@@ -56,8 +62,8 @@ static int print_row(struct json_object *row)
 			 show(n, sizeof(n), number(row, "need")));
 	printf("%-44s %13s  %13s %-20s %10s  %-9s %s\n", text(row, "what"), ours, rival,
 	       text(row, "against"), figure, need,
-	       !*text(row, "bound") ? "" : ok ? "ok" : "MISSED");
-	return ok ? 0 : 1;
+	       !*text(row, "bound") ? "" : ok ? "ok" : known ? "missed, known" : "MISSED");
+	return ok || known ? 0 : 1;
 }
 
 static int print_file(const char *path)

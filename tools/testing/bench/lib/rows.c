@@ -74,6 +74,7 @@ void row_add(const struct row *row)
 	if (row->bound != BOUND_NONE)
 		add_number(o, "need", row->need);
 	json_object_object_add(o, "ok", json_object_new_boolean(holds(row)));
+	json_object_object_add(o, "known", json_object_new_boolean(row->known));
 	json_object_array_add(all, o);
 	save();
 	printf("%s: %.4g %s", row->what, row->ours, row->unit);
@@ -84,13 +85,13 @@ void row_add(const struct row *row)
 }
 
 void row_faster(const char *what, const char *rival_name, double ours_ns, double rival_ns,
-		double need)
+		double need, bool known)
 {
 	row_add(&(struct row){
 		.what = what, .rival_name = rival_name, .unit = "us",
 		.ours = ours_ns / 1000, .rival = rival_ns / 1000,
 		.figure = rival_ns / ours_ns, .figure_unit = "x",
-		.bound = need > 0 ? BOUND_AT_LEAST : BOUND_NONE, .need = need,
+		.bound = need > 0 ? BOUND_AT_LEAST : BOUND_NONE, .need = need, .known = known,
 	});
 }
 

@@ -24,6 +24,7 @@ enum bound {
  * @figure_unit: "x" for a ratio
  * @bound: which side of @need the figure must be on
  * @need: the target
+ * @known: missing it is a known fault, which the documentation explains: shown, but no news
  */
 struct row {
 	const char *what;
@@ -35,6 +36,7 @@ struct row {
 	const char *figure_unit;
 	enum bound bound;
 	double need;
+	bool known;
 };
 
 /* Rows go to the file @path from now on. Both end the program if that fails. */
@@ -44,7 +46,7 @@ void rows_close(void);
 void row_add(const struct row *row);
 /* Times: how often faster than the rival, at least @need times if that is not 0. */
 void row_faster(const char *what, const char *rival_name, double ours_ns, double rival_ns,
-		double need);
+		double need, bool known);
 /* A figure of ours alone that must be at most @most. */
 void row_limit(const char *what, const char *unit, double ours, double most);
 
