@@ -62,6 +62,14 @@
 #define KVMX_RESTORE		_IO(KVMX_TYPE, 0x21)
 #define KVMX_TRACKER_STATS	_IO(KVMX_TYPE, 0x22)
 #define KVMX_TRACKER_CURVE	_IO(KVMX_TYPE, 0x23)
+/* on the system fd, with CAP_SYS_ADMIN */
+#define KVMX_KSM_HOST_SET	_IO(KVMX_TYPE, 0x30)
+#define KVMX_KSM_HOST_GET	_IO(KVMX_TYPE, 0x31)
+#define KVMX_KSM_PLAN		_IO(KVMX_TYPE, 0x32)
+/* on a VM fd */
+#define KVMX_VM_KSM_SET		_IO(KVMX_TYPE, 0x38)
+#define KVMX_VM_KSM_GET		_IO(KVMX_TYPE, 0x39)
+#define KVMX_VM_KSM_PIN		_IO(KVMX_TYPE, 0x3a)
 
 #define KVMX_UUID_LEN		16
 #define KVMX_LABEL_LEN		32	/* with the terminating NUL */
@@ -79,7 +87,8 @@
 #define KVMX_FEAT_SAMPLE	4	/* value: KVMX_MAX_SAMPLES */
 #define KVMX_FEAT_PREDICT	5	/* value: KVMX_MAX_POINTS */
 #define KVMX_FEAT_EVENT		6	/* value: sizeof(struct kvmx_event) */
-#define KVMX_FEAT_NR		7	/* not ABI, as the limits above: ask INFO */
+#define KVMX_FEAT_KSM		7	/* value: 1; 0 if this kernel has no KSM */
+#define KVMX_FEAT_NR		8	/* not ABI, as the limits above: ask INFO */
 
 /**
  * struct kvmx_info - KVMX_INFO: what this kvmx can do
@@ -352,12 +361,14 @@ struct kvmx_vm_stats {
 };
 
 #define KVMX_TRACKER_CLEAN	(1U << 0)
+#define KVMX_TRACKER_MIGRATION	(1U << 1)
 
 /**
  * struct kvmx_tracker_create - KVMX_TRACKER_CREATE: a consumer of dirty pages; returns its fd
  * @size: sizeof(struct kvmx_tracker_create)
  * @flags: KVMX_TRACKER_CLEAN: only what is written from now on is dirty. Without it every page
- *	is dirty at first
+ *	is dirty at first. KVMX_TRACKER_MIGRATION: the VM is being migrated: KSM leaves its memory
+ *	alone while the tracker is open
  *
  * The first tracker switches dirty logging on for every memslot that KVM can log, the last one to
  * go switches it off and puts KVM's settings back. Trackers do not see each other: each gets
@@ -566,13 +577,438 @@ struct kvmx_predict {
 	__u32 __reserved;
 };
 
+#define KVMX_KSM_UNSET		0	/* kvmx does nothing: all is as the VMM made it */
+#define KVMX_KSM_OFF		1	/* nothing of the VM is merged */
+#define KVMX_KSM_AUTO		2	/* merged if that pays */
+#define KVMX_KSM_ALWAYS		3	/* merged whatever it costs */
+
+#define KVMX_KSM_MAX_WEIGHT	10000
+
+#define KVMX_VM_KSM_DOMAIN	(1U << 0)
+#define KVMX_VM_KSM_KEEP	(1U << 1)
+
+/**
+ * struct kvmx_vm_ksm_set - KVMX_VM_KSM_SET: whether KSM may merge the VM's memory
+ * @size: sizeof(struct kvmx_vm_ksm_set)
+ * @flags: KVMX_VM_KSM_DOMAIN: set @domain as well. KVMX_VM_KSM_KEEP: the setting stays when all VM
+ *	fds are closed, until the VM is gone; without it, it goes with the last of them
+ * @mode: KVMX_KSM_*
+ * @weight: in 1/100, how much a page freed in this VM is worth; 0 for 100, to KVMX_KSM_MAX_WEIGHT
+ * @domain: UUID of the trust domain; all zero: the VM is a domain of its own
+ *
+ * Nothing is merged before the host's policy is on (KVMX_KSM_HOST_SET). With mode OFF the memory is
+ * unmerged before the call returns; so it is if @domain changes. With UNSET the memory is made
+ * again what the VMM made it, and the setting is forgotten. If a signal ends the call early, the
+ * work goes on without it.
+ *
+ * The memory that may merge are the VMM's mappings that a memslot lies in, as a whole.
+ *
+ * Errors: EPERM to set a domain that the VM is not in without CAP_SYS_ADMIN; ENOMEM if there is not
+ * enough memory to unmerge: the mode is what it was, though some pages may be unmerged; EOPNOTSUPP
+ * also if this kernel has no KSM.
+ */
+struct kvmx_vm_ksm_set {
+	__u32 size;
+	__u32 flags;
+	__u32 mode;
+	__u32 weight;
+	__u8 domain[KVMX_UUID_LEN];
+};
+
+/* what KSM does with a VM */
+#define KVMX_KSM_STATE_UNSET	0	/* no mode was set */
+#define KVMX_KSM_STATE_OFF	1	/* mode OFF */
+#define KVMX_KSM_STATE_WAITING	2	/* not looked at yet */
+#define KVMX_KSM_STATE_REFUSED	3	/* it may not merge; the reason says why */
+#define KVMX_KSM_STATE_LIVE	4	/* it may merge */
+#define KVMX_KSM_STATE_MERGING	5	/* an epoch is under way */
+#define KVMX_KSM_STATE_EVICTED	6	/* it merged, and may not any more; the reason says why */
+
+/* why; in brackets: the number that comes with it */
+#define KVMX_KSM_WHY_NONE	0
+#define KVMX_KSM_WHY_HOST_OFF	1	/* the host's policy is off */
+#define KVMX_KSM_WHY_KNOBS	2	/* somebody else has written to KSM's knobs */
+#define KVMX_KSM_WHY_FOREIGN	3	/* other processes merge memory, too [processes] */
+#define KVMX_KSM_WHY_DOMAIN	4	/* another domain is live */
+#define KVMX_KSM_WHY_MIGRATION	5	/* a VM is being migrated [VMs] */
+#define KVMX_KSM_WHY_PINNED	6	/* memory is pinned for DMA [1/1000 of its pages] */
+#define KVMX_KSM_WHY_SHARED	7	/* KSM takes private anonymous memory only [1/1000 is not] */
+#define KVMX_KSM_WHY_VOLATILE	8	/* its pages change all the time [1/1000] */
+#define KVMX_KSM_WHY_NO_GAIN	9	/* what could merge is not worth its cost [pages] */
+#define KVMX_KSM_WHY_COW	10	/* it broke what was merged for it [pages] */
+#define KVMX_KSM_WHY_NO_MEMORY	11	/* not enough memory to unmerge the live domain [bytes] */
+#define KVMX_KSM_WHY_MODE	12	/* the mode says so */
+#define KVMX_KSM_WHY_GAIN	13	/* it pays [pages] */
+#define KVMX_KSM_WHY_REACHED	14	/* all that can merge has merged */
+#define KVMX_KSM_WHY_NO_VM	15	/* no VM may merge */
+#define KVMX_KSM_WHY_SCANS	16	/* the epoch has made its scans [scans] */
+#define KVMX_KSM_WHY_COST	17	/* the epoch's cost exceeds what it gains, or its limit [ns] */
+#define KVMX_KSM_WHY_CHANGED	18	/* settings or memory of a VM have changed */
+#define KVMX_KSM_WHY_SAMPLING	19	/* it has yet to be looked at */
+#define KVMX_KSM_WHY_ERROR	20	/* the kernel refused [errno] */
+
+/**
+ * struct kvmx_vm_ksm_get - KVMX_VM_KSM_GET: what KSM does with the VM, and why
+ * @size: sizeof(struct kvmx_vm_ksm_get)
+ * @flags: must be 0; out: KVMX_VM_KSM_KEEP as set
+ * @mode: out: KVMX_KSM_*
+ * @weight: out: as set
+ * @domain: out: as set
+ * @state: out: KVMX_KSM_STATE_*
+ * @why: out: KVMX_KSM_WHY_*
+ * @why_arg: out: the number that comes with @why
+ * @pages: out: pages in memslots
+ * @present_pages: out: of these, in memory
+ * @mergeable_pages: out: pages that could be freed in this VM, its share of what it has in common
+ *	with others, those that are freed already included
+ * @mergeable_err: out: half of the 95 % confidence interval of @mergeable_pages
+ * @merged_pages: out: pages that are KSM's
+ * @zero_pages: out: pages that are full of zeroes
+ * @volatile_pages: out: pages that changed between two looks
+ * @pinned_pages: out: pages pinned for DMA
+ * @huge_pages: out: pages that are part of a huge page
+ * @shared_pages: out: pages in mappings that KSM does not take
+ * @excluded_pages: out: pages in mappings kept away from KSM since memory in them is pinned
+ * @scanned_pages: out: pages that the sampler has looked at since the mode was set
+ * @sample_ns: out: CPU time that took
+ * @sample_time_ns: out: when the last look was over, 0 before
+ * @cow_pages: out: merged pages that were found written to since
+ * @unmerged_pages: out: pages of KSM's that kvmx has unmerged
+ *
+ * The page counts but @merged_pages are those of the last look; 0 before.
+ */
+struct kvmx_vm_ksm_get {
+	__u32 size;
+	__u32 flags;
+	__u32 mode;
+	__u32 weight;
+	__u8 domain[KVMX_UUID_LEN];
+	__u32 state;
+	__u32 why;
+	__aligned_u64 why_arg;
+	__aligned_u64 pages;
+	__aligned_u64 present_pages;
+	__aligned_u64 mergeable_pages;
+	__aligned_u64 mergeable_err;
+	__aligned_u64 merged_pages;
+	__aligned_u64 zero_pages;
+	__aligned_u64 volatile_pages;
+	__aligned_u64 pinned_pages;
+	__aligned_u64 huge_pages;
+	__aligned_u64 shared_pages;
+	__aligned_u64 excluded_pages;
+	__aligned_u64 scanned_pages;
+	__aligned_u64 sample_ns;
+	__aligned_u64 sample_time_ns;
+	__aligned_u64 cow_pages;
+	__aligned_u64 unmerged_pages;
+};
+
+#define KVMX_VM_KSM_UNPIN	(1U << 0)
+
+/**
+ * struct kvmx_vm_ksm_pin - KVMX_VM_KSM_PIN: memory is about to be pinned for DMA
+ * @size: sizeof(struct kvmx_vm_ksm_pin)
+ * @flags: KVMX_VM_KSM_UNPIN: the memory is not pinned any more
+ * @gfn: first guest frame
+ * @npages: pages, at least 1
+ *
+ * When it returns, the VMM's mappings that the pages lie in are unmerged and KSM does not touch
+ * them, whatever the VM's mode and whoever made them mergeable, until UNPIN or until the last VM fd
+ * is closed. PIN counts: of two PINs of the same pages both have to be undone, with the same @gfn
+ * and @npages. Pinned memory that kvmx was not told of is found by looking at it, which is later.
+ *
+ * Errors: EINVAL if the pages wrap, or none of them lies in a memslot, or for UNPIN if they were
+ * not pinned so; ENOSPC if there are KVMX_KSM_MAX_PINS; ENOMEM if there is not enough memory to
+ * unmerge: nothing is excluded, though some pages may be unmerged.
+ */
+struct kvmx_vm_ksm_pin {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 gfn;
+	__aligned_u64 npages;
+};
+
+#define KVMX_KSM_MAX_PINS	1024	/* of one VM */
+
+#define KVMX_KSM_HOST_OFF	0	/* nothing is merged, KSM's knobs are left alone */
+#define KVMX_KSM_HOST_ON	1
+
+#define KVMX_KSM_STRICT		0	/* only one trust domain merges at a time */
+#define KVMX_KSM_SHARED		1	/* all VMs may share memory with each other */
+
+#define KVMX_KSM_FOREIGN_REFUSE	0	/* strict, and other processes merge: nothing is merged */
+#define KVMX_KSM_FOREIGN_ALLOW	1	/* they may share memory with the live domain */
+
+/**
+ * struct kvmx_ksm_policy - what holds for the whole host
+ * @mode: KVMX_KSM_HOST_*
+ * @domains: KVMX_KSM_STRICT or KVMX_KSM_SHARED
+ * @foreign: KVMX_KSM_FOREIGN_*
+ * @cpu_permille: CPU time for ksmd and kvmx together, in 1/1000 of one CPU, to 1000; 0: 200
+ * @pressure_permille: the same while less than @memory_target is available, @cpu_permille to 1000;
+ *	0: 500, or @cpu_permille if that is more
+ * @idle_permille: the same for looking at memory when nothing has changed, to 1000; 0: 1
+ * @memory_target: bytes that shall be available; below, all that gains anything is merged; 0: none
+ * @reserve: bytes that must stay available when memory is unmerged; 0: 64 MiB
+ * @page_ns: CPU time that freeing a page may cost; 0: 1000000
+ * @epoch_ns: CPU time that an epoch may cost; 0: 600 s
+ * @interval_ns: time between two looks at memory, at least 100 ms; 0: 30 s
+ * @settle_ns: a page that changes within this time is volatile, 1 ms to 60 s; 0: 1 s
+ * @domain: the only domain that may be live; all zero: the one that gains most
+ */
+struct kvmx_ksm_policy {
+	__u32 mode;
+	__u32 domains;
+	__u32 foreign;
+	__u32 cpu_permille;
+	__u32 pressure_permille;
+	__u32 idle_permille;
+	__aligned_u64 memory_target;
+	__aligned_u64 reserve;
+	__aligned_u64 page_ns;
+	__aligned_u64 epoch_ns;
+	__aligned_u64 interval_ns;
+	__aligned_u64 settle_ns;
+	__u8 domain[KVMX_UUID_LEN];
+};
+
+#define KVMX_KSM_HOST_BIND	(1U << 0)
+#define KVMX_KSM_HOST_TAKE	(1U << 1)
+
+/**
+ * struct kvmx_ksm_host_set - KVMX_KSM_HOST_SET: set the host's policy
+ * @size: sizeof(struct kvmx_ksm_host_set)
+ * @flags: KVMX_KSM_HOST_BIND: when this fd is closed, the policy is off again. KVMX_KSM_HOST_TAKE:
+ *	take KSM's knobs again although somebody else has written to them
+ * @policy: the policy as a whole; a number that is 0 stands for its default
+ *
+ * With mode ON kvmx takes KSM's knobs: their values are saved, and ksmd runs only in epochs. When
+ * the policy is switched off or the module is unloaded, all memory is made again what the VMMs made
+ * it, and the knobs are put back. If somebody else writes to a knob, kvmx lets go of all of them,
+ * puts back those that still have the value it gave them, and says so (KVMX_EVENT_KSM_KNOBS). It
+ * takes them again only when told to.
+ *
+ * A change of @policy.domain or to KVMX_KSM_STRICT unmerges the domains that are not live any more,
+ * before the call returns.
+ *
+ * Errors: EPERM without CAP_SYS_ADMIN; EINVAL if a value is out of its range; ENOMEM if there is
+ * not enough memory to unmerge; EBUSY if the domains are strict and other processes merge memory,
+ * unless that is allowed. After an error the policy is what it was, though some pages may be
+ * unmerged.
+ */
+struct kvmx_ksm_host_set {
+	__u32 size;
+	__u32 flags;
+	struct kvmx_ksm_policy policy;
+};
+
+/* what kvmx does */
+#define KVMX_KSM_HOST_STATE_OFF		0
+#define KVMX_KSM_HOST_STATE_IDLE	1
+#define KVMX_KSM_HOST_STATE_SAMPLING	2
+#define KVMX_KSM_HOST_STATE_SETTLING	3	/* waits for the second look */
+#define KVMX_KSM_HOST_STATE_CHANGING	4	/* makes memory mergeable or unmerges it */
+#define KVMX_KSM_HOST_STATE_EPOCH	5	/* ksmd runs */
+
+/* whose KSM's knobs are */
+#define KVMX_KSM_KNOBS_FREE	0	/* not kvmx's: the policy is off */
+#define KVMX_KSM_KNOBS_OWNED	1	/* kvmx's */
+#define KVMX_KSM_KNOBS_LOST	2	/* somebody else has written to one */
+
+#define KVMX_KSM_KNOB_LEN	32
+
+/**
+ * struct kvmx_ksm_host_get - KVMX_KSM_HOST_GET: policy, estimate and counters
+ * @size: sizeof(struct kvmx_ksm_host_get)
+ * @flags: must be 0; out: KVMX_KSM_HOST_BIND as set
+ * @policy: out: in force, with defaults filled in
+ * @state: out: KVMX_KSM_HOST_STATE_*
+ * @why: out: KVMX_KSM_WHY_*: why the next epoch comes or does not
+ * @why_arg: out: the number that comes with @why
+ * @knobs: out: KVMX_KSM_KNOBS_*
+ * @under_pressure: out: 1 if less than the policy's memory_target is available
+ * @knob: out: the knob that somebody else has written to, NUL-terminated
+ * @live_domain: out: the domain that is live, all zero for none or for a VM's own
+ * @nr_vms: out: VMs with a mode other than UNSET
+ * @nr_live: out: of these, those that may merge
+ * @nr_foreign: out: other processes with mergeable memory, when last counted
+ * @stopped: out: KVMX_KSM_WHY_*: why the last epoch ended
+ * @pages: out: pages in memslots of these VMs
+ * @present_pages: out: the sum over these VMs, as are the following six
+ * @zero_pages: out: see struct kvmx_vm_ksm_get
+ * @volatile_pages: out: see there
+ * @pinned_pages: out: see there
+ * @huge_pages: out: see there
+ * @shared_pages: out: see there
+ * @merged_pages: out: see there
+ * @mergeable_pages: out: pages that can be freed in the live domain, or the next one if none is
+ *	live: the estimate
+ * @mergeable_err: out: half of its 95 % confidence interval
+ * @freed_pages: out: pages that are freed now: KSM's pages_sharing
+ * @estimate_time_ns: out: when the estimate was made, 0 before
+ * @gain_pages: out: pages that the next epoch would free
+ * @cost_ns: out: CPU time that it would cost
+ * @epochs: out: epochs so far
+ * @samples: out: looks at the memory of all VMs
+ * @switches: out: times another domain became live
+ * @evictions: out: VMs evicted
+ * @scanned_pages: out: pages ksmd has visited in epochs; 0 if this kernel does not count them
+ * @full_scans: out: full scans of ksmd in epochs
+ * @epoch_merged_pages: out: pages freed in epochs
+ * @ksmd_ns: out: CPU time of ksmd in epochs
+ * @kvmx_ns: out: CPU time of kvmx
+ * @sample_ns: out: of this, for looking at memory
+ * @cow_pages: out: merged pages that were written to since the policy is on, of the whole host
+ * @longest_lock_ns: out: the longest time kvmx has held a VMM's mmap_lock
+ * @bytes: out: kernel memory held now
+ * @peak_bytes: out: kernel memory held at most
+ * @events_lost: out: events this fd did not read in time
+ *
+ * Errors: EPERM without CAP_SYS_ADMIN.
+ */
+struct kvmx_ksm_host_get {
+	__u32 size;
+	__u32 flags;
+	struct kvmx_ksm_policy policy;
+	__u32 state;
+	__u32 why;
+	__aligned_u64 why_arg;
+	__u32 knobs;
+	__u32 under_pressure;
+	char knob[KVMX_KSM_KNOB_LEN];
+	__u8 live_domain[KVMX_UUID_LEN];
+	__u32 nr_vms;
+	__u32 nr_live;
+	__u32 nr_foreign;
+	__u32 stopped;
+	__aligned_u64 pages;
+	__aligned_u64 present_pages;
+	__aligned_u64 zero_pages;
+	__aligned_u64 volatile_pages;
+	__aligned_u64 pinned_pages;
+	__aligned_u64 huge_pages;
+	__aligned_u64 shared_pages;
+	__aligned_u64 merged_pages;
+	__aligned_u64 mergeable_pages;
+	__aligned_u64 mergeable_err;
+	__aligned_u64 freed_pages;
+	__aligned_u64 estimate_time_ns;
+	__aligned_u64 gain_pages;
+	__aligned_u64 cost_ns;
+	__aligned_u64 epochs;
+	__aligned_u64 samples;
+	__aligned_u64 switches;
+	__aligned_u64 evictions;
+	__aligned_u64 scanned_pages;
+	__aligned_u64 full_scans;
+	__aligned_u64 epoch_merged_pages;
+	__aligned_u64 ksmd_ns;
+	__aligned_u64 kvmx_ns;
+	__aligned_u64 sample_ns;
+	__aligned_u64 cow_pages;
+	__aligned_u64 longest_lock_ns;
+	__aligned_u64 bytes;
+	__aligned_u64 peak_bytes;
+	__aligned_u64 events_lost;
+};
+
+#define KVMX_KSM_DO_LEAVE	0	/* as it is */
+#define KVMX_KSM_DO_ADMIT	1	/* make its memory mergeable */
+#define KVMX_KSM_DO_UNMERGE	2	/* unmerge its memory */
+
+/**
+ * struct kvmx_ksm_plan_vm - what would be done with a VM
+ * @uuid: as given with KVMX_VM_OPEN
+ * @label: as given with KVMX_VM_OPEN
+ * @domain: its trust domain
+ * @pid: of the VMM, as its VM was created
+ * @mode: KVMX_KSM_*
+ * @state: KVMX_KSM_STATE_* now
+ * @todo: KVMX_KSM_DO_*
+ * @why: KVMX_KSM_WHY_*
+ * @__reserved: 0
+ * @why_arg: the number that comes with @why
+ * @pages: pages ksmd would have to visit
+ * @mergeable_pages: see struct kvmx_vm_ksm_get
+ * @merged_pages: see there
+ * @gain_pages: pages that the next epoch would free in it
+ * @cost_ns: CPU time that it would cost
+ */
+struct kvmx_ksm_plan_vm {
+	__u8 uuid[KVMX_UUID_LEN];
+	char label[KVMX_LABEL_LEN];
+	__u8 domain[KVMX_UUID_LEN];
+	__s32 pid;
+	__u32 mode;
+	__u32 state;
+	__u32 todo;
+	__u32 why;
+	__u32 __reserved;
+	__aligned_u64 why_arg;
+	__aligned_u64 pages;
+	__aligned_u64 mergeable_pages;
+	__aligned_u64 merged_pages;
+	__aligned_u64 gain_pages;
+	__aligned_u64 cost_ns;
+};
+
+#define KVMX_KSM_PLAN_FRESH	(1U << 0)
+
+/**
+ * struct kvmx_ksm_plan - KVMX_KSM_PLAN: what would be done next and why; nothing is done
+ * @size: sizeof(struct kvmx_ksm_plan)
+ * @flags: KVMX_KSM_PLAN_FRESH: look at memory first, which takes a while
+ * @vms: user pointer to an array of struct kvmx_ksm_plan_vm
+ * @nr_vms: in: room in @vms; out: how many VMs there are
+ * @vm_size: sizeof(struct kvmx_ksm_plan_vm)
+ * @epoch: out: 1 if an epoch would begin
+ * @scans: out: full scans it would make
+ * @why: out: KVMX_KSM_WHY_*
+ * @__reserved: must be 0
+ * @why_arg: out: the number that comes with @why
+ * @domain: out: the domain that would be live, all zero for none or for a VM's own
+ * @gain_pages: out: pages that the epoch would free
+ * @cost_ns: out: CPU time that it would cost
+ * @unmerge_pages: out: pages that would be unmerged first
+ *
+ * It is computed as if the host's policy were on, so that it can be asked before.
+ *
+ * Errors: EPERM without CAP_SYS_ADMIN; ENOSPC if @nr_vms was too small: it is updated, the array is
+ * not touched; ENODATA if no VM has a mode.
+ */
+struct kvmx_ksm_plan {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 vms;
+	__u32 nr_vms;
+	__u32 vm_size;
+	__u32 epoch;
+	__u32 scans;
+	__u32 why;
+	__u32 __reserved;
+	__aligned_u64 why_arg;
+	__u8 domain[KVMX_UUID_LEN];
+	__aligned_u64 gain_pages;
+	__aligned_u64 cost_ns;
+	__aligned_u64 unmerge_pages;
+};
+
 #define KVMX_EVENT_SLOTS	1	/* memslots changed; arg: how many */
 /* logging was switched off by somebody else, or a memslot made again in its place; arg: slot */
 #define KVMX_EVENT_DISTURBED	2
 #define KVMX_EVENT_TRACKERS	3	/* a tracker came or went; arg: how many there are */
+#define KVMX_EVENT_KSM		16	/* KSM's state; arg: KVMX_KSM_STATE_* << 32 | _WHY_* */
+/* of the system fd, if it was opened with CAP_SYS_ADMIN */
+#define KVMX_EVENT_KSM_KNOBS	32	/* whose the knobs are; arg: KVMX_KSM_KNOBS_* */
+#define KVMX_EVENT_KSM_BEGIN	33	/* an epoch began; arg: pages it shall free */
+#define KVMX_EVENT_KSM_END	34	/* it ended; arg: KVMX_KSM_WHY_* << 56 | pages it freed */
+#define KVMX_EVENT_KSM_DOMAIN	35	/* another domain is live; arg: VMs in it, or 0 */
+#define KVMX_EVENT_KSM_EVICTED	36	/* a VM may not merge any more; arg: pid of its VMM */
+#define KVMX_EVENT_KSM_FOREIGN	37	/* other processes merge; arg: how many, 0: none any more */
 
 /**
- * struct kvmx_event - what read(2) of a VM fd gives, one or more whole events
+ * struct kvmx_event - what read(2) of a VM or system fd gives, one or more whole events
  * @type: KVMX_EVENT_*
  * @size: sizeof(struct kvmx_event)
  * @time_ns: when it happened
@@ -581,7 +1017,8 @@ struct kvmx_predict {
  * read(2) blocks until there is an event, or gives EAGAIN with O_NONBLOCK, EINVAL if the buffer
  * holds less than one event, and 0 if the VM is dead and no event is left. poll(2) says POLLIN
  * while there are events. An fd keeps the last 64; older ones are lost and counted. There may be
- * types you do not know: skip them. The struct will not grow.
+ * types you do not know: skip them. The struct will not grow. A system fd that was opened without
+ * CAP_SYS_ADMIN gives EPERM.
  */
 struct kvmx_event {
 	__u32 type;
