@@ -61,7 +61,7 @@
 
 /**
  * kvmx_ksm_sketch_bytes() - memory of a sketch
- * @cap: contents, KVMX_KSM_SKETCH_MIN to KVMX_KSM_SKETCH_MAX; KVMX_KSM_SKETCH_TAIL of them are room to sort
+ * @cap: contents, KVMX_KSM_SKETCH_MIN to _MAX; KVMX_KSM_SKETCH_TAIL of them are room to sort
  *
  * Return: bytes to be allocated.
  */
@@ -104,7 +104,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* two parts of the pages with one content become one */
-static void join(struct kvmx_ksm_sketch *s, struct kvmx_ksm_content *to, const struct kvmx_ksm_content *from)
+static void join(struct kvmx_ksm_sketch *s, struct kvmx_ksm_content *to,
+		 const struct kvmx_ksm_content *from)
 {
 	u32 sum = to->copies + from->copies;
 

@@ -7,12 +7,15 @@
 #ifndef KVMX_KSM_PLAN_H
 #define KVMX_KSM_PLAN_H
 
-#include <linux/types.h>
 #include <linux/kvmx.h>
+#include <linux/types.h>
+
+#define KVMX_KSM_NO_DOMAIN	0xffffffffU
 
 /**
  * struct kvmx_ksm_plan_in_vm - a VM
- * @domain: index in kvmx_ksm_plan_in.domain. In shared mode all VMs have the same
+ * @domain: index in kvmx_ksm_plan_in.domain. In shared mode all VMs have the same. A VM without
+ *	one may not merge
  * @mode: KVMX_KSM_OFF, _AUTO or _ALWAYS
  * @weight: in 1/100, at least 1
  * @live: its memory may merge now
@@ -30,7 +33,9 @@
  * @mergeable: as kvmx_ksm_est_vm.mergeable
  * @err: as kvmx_ksm_est_vm.err
  * @merged: pages of KSM's now
- * @freed: of @mergeable, pages that are freed now; at most @mergeable
+ * @freed: of @mergeable, pages that are freed now
+ * @left: of @mergeable, pages that the last epoch it took part in did not free although it made all
+ *	its scans: they are not expected of the next one, either, even if the VM is unmerged
  * @cow: merged pages found written to since the last epoch
  * @todo: out: KVMX_KSM_DO_*
  * @why: out: KVMX_KSM_WHY_*
@@ -59,6 +64,7 @@ struct kvmx_ksm_plan_in_vm {
 	u64 err;
 	u64 merged;
 	u64 freed;
+	u64 left;
 	u64 cow;
 	u32 todo;
 	u32 why;
@@ -71,9 +77,11 @@ struct kvmx_ksm_plan_in_vm {
 /**
  * struct kvmx_ksm_plan_domain - a trust domain
  * @allowed: it may be live. Only one domain is allowed if the policy names one
+ * @value: out: pages that are free if it is live, times their weights
  */
 struct kvmx_ksm_plan_domain {
 	bool allowed;
+	u64 value;
 };
 
 /**
@@ -86,7 +94,7 @@ struct kvmx_ksm_plan_domain {
  * @smart: ksmd skips pages in a way that kvmx cannot switch off
  * @vm: the VMs; the out fields are set
  * @nr_vm: entries of @vm
- * @domain: the domains
+ * @domain: the domains; the out fields are set
  * @nr_domain: entries of @domain
  * @live_domain: the domain that is live: pages of its VMs may be merged; KVMX_KSM_NO_DOMAIN: none
  */
@@ -99,7 +107,7 @@ struct kvmx_ksm_plan_in {
 	bool smart;
 	struct kvmx_ksm_plan_in_vm *vm;
 	u32 nr_vm;
-	const struct kvmx_ksm_plan_domain *domain;
+	struct kvmx_ksm_plan_domain *domain;
 	u32 nr_domain;
 	u32 live_domain;
 };
