@@ -399,8 +399,8 @@ static void settle_epoch(const struct kvmx_ksm_plan_in *in, const struct total *
  * @in: the host; the out fields are set
  * @out: the plan
  *
- * Where an epoch would cost more than the policy allows there is none, for one that is cut short has
- * cost its time and merged little.
+ * Where an epoch would cost more than the policy allows there is none, for one that is cut short
+ * has cost its time and merged little.
  */
 void kvmx_ksm_plan_make(struct kvmx_ksm_plan_in *in, struct kvmx_ksm_plan_out *out)
 {
@@ -499,10 +499,10 @@ struct kvmx_ksm_pace kvmx_ksm_pace(u64 visit_ns, u32 cpu_permille, u64 used_ns, 
 
 	visit_ns = max(visit_ns, 1ULL);
 	batch = idle ? clamp(SLEEP_NS * busy / idle, BATCH_NS, MAX_BATCH_NS) : BATCH_NS;
-	pages = clamp(batch / visit_ns, 1ULL, (u64)MAX_PAGES);
+	pages = clamp_t(u64, batch / visit_ns, 1, MAX_PAGES);
 	batch = kvmx_muldiv(pages, visit_ns, 1);
 	credit = kvmx_sub(kvmx_muldiv(kvmx_add(wall_ns, EVEN_NS), busy, MAX_PERMILLE), used_ns);
-	credit = min(credit, EVEN_NS / MAX_PERMILLE * min(2 * busy, (u32)MAX_PERMILLE));
+	credit = min(credit, EVEN_NS / MAX_PERMILLE * min_t(u32, 2 * busy, MAX_PERMILLE));
 	if (credit / 2 >= batch)
 		sleep = kvmx_muldiv_up(EVEN_NS - credit, batch, credit);
 	else
@@ -510,7 +510,7 @@ struct kvmx_ksm_pace kvmx_ksm_pace(u64 visit_ns, u32 cpu_permille, u64 used_ns, 
 				 kvmx_add(wall_ns, batch));
 	sleep = sleep / NSEC_PER_MSEC + !!(sleep % NSEC_PER_MSEC);
 	if (idle)
-		sleep = clamp(sleep, 1ULL, (u64)MAX_SLEEP_MS);
+		sleep = clamp_t(u64, sleep, 1, MAX_SLEEP_MS);
 	return (struct kvmx_ksm_pace) { .pages = pages, .sleep_ms = idle ? sleep : 0 };
 }
 
@@ -529,8 +529,8 @@ struct kvmx_ksm_pace kvmx_ksm_pace(u64 visit_ns, u32 cpu_permille, u64 used_ns, 
 u64 kvmx_ksm_next_look(const struct kvmx_ksm_policy *policy, u64 last_ns, u64 last_cost_ns,
 		       u32 idle_looks)
 {
-	u64 interval = kvmx_muldiv(policy->interval_ns, 1ULL << min(idle_looks, (u32)MAX_BACKOFF),
-				   1);
+	u32 doublings = min_t(u32, idle_looks, MAX_BACKOFF);
+	u64 interval = kvmx_muldiv(policy->interval_ns, BIT_ULL(doublings), 1);
 	u64 least = kvmx_muldiv_up(last_cost_ns, MAX_PERMILLE, policy->idle_permille);
 
 	return kvmx_add(last_ns, max(interval, least));

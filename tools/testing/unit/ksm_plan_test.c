@@ -13,7 +13,7 @@
 #define MAX_VMS		6
 #define MAX_DOMAINS	3
 #define GIB_PAGES	262144ULL
-#define GIB		(1ULL << 30)
+#define GIB		(4096 * GIB_PAGES)
 #define AUTO		KVMX_KSM_AUTO
 #define ALWAYS		KVMX_KSM_ALWAYS
 #define LEAVE		KVMX_KSM_DO_LEAVE
@@ -121,8 +121,9 @@ static void random_host(struct host *h, struct rnd *r)
 {
 	struct kvmx_ksm_plan_in_vm *vm;
 	u32 bits = rnd_below(r, 4) ? 20 : 34, i;
+	u32 nr_domain = rnd_below(r, 5) ? 1 + rnd_below(r, MAX_DOMAINS) : 0;
 
-	host_init(h, rnd_below(r, MAX_VMS + 1), rnd_below(r, 5) ? 1 + rnd_below(r, MAX_DOMAINS) : 0);
+	host_init(h, rnd_below(r, MAX_VMS + 1), nr_domain);
 	h->in.policy.domains = rnd_below(r, 2);
 	h->in.policy.foreign = rnd_below(r, 2);
 	h->in.policy.page_ns = rnd_scale(r, rnd_below(r, 8) ? 24 : 64);
@@ -853,7 +854,7 @@ static bool drive(u64 visit_ns, u64 real_ns, u32 permille, u64 tick_ns, double *
 		used += batch;
 		now += batch;
 		budget = (double)now * permille / 1000;
-		if (used > 2 * batch + budget + (real_ns > visit_ns) * permille * MS)
+		if (used > 2 * batch + budget + (real_ns > visit_ns ? permille * MS : 0))
 			return false;
 		sleep = pace.sleep_ms * MS;
 		if (sleep)

@@ -20,5 +20,6 @@
 #define min_t(type, a, b)	min((type)(a), (type)(b))
 #define max_t(type, a, b)	max((type)(a), (type)(b))
 #define clamp(v, lo, hi)	min(max(v, lo), hi)
+#define clamp_t(type, v, lo, hi) clamp((type)(v), (type)(lo), (type)(hi))
 
 #endif /* UNIT_LINUX_MINMAX_H */
