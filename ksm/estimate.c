@@ -47,8 +47,8 @@
  * of (x(c) - x(c-1))/p(c); its variance is estimated without bias by the square of that less the
  * sum of (x(c)^2 - x(c-1)^2)/p(c).
  *
- * Amounts are in 1/65536 of a page, and so are squares of amounts, where 64 TiB take 50 bits. All
- * sums saturate, which only those of squares can do, and then the error is large indeed.
+ * Amounts are in 1/65536 of a page, where 64 TiB take 50 bits. What one content adds is at most
+ * 2^52 of these, or 256 TiB, so the squares of 2^22 of the largest fit 127 bits.
  */
 
 #define ONE_SHIFT	16
@@ -56,6 +56,8 @@
 
 /* standard errors to either side that hold 95 times in 100 */
 #define CONFIDENCE	2
+
+#define MAX_AMOUNT	BIT_ULL(52)
 
 #define NONE		(~0U)
 
@@ -301,35 +303,29 @@ static u64 scale(u64 x, u64 limit)
 	return kvmx_muldiv(x, U64_MAX, limit);
 }
 
-static void add_to(u64 *plus, u64 *minus, u64 from, u64 to, u64 limit)
+static u64 amount(u64 x, u64 limit)
 {
-	if (to >= from)
-		*plus = kvmx_add(*plus, scale(to - from, limit));
-	else
-		*minus = kvmx_add(*minus, scale(from - to, limit));
-}
-
-static u64 square(u64 x)
-{
-	return kvmx_muldiv(x, x, ONE);
+	return min(scale(x, limit), MAX_AMOUNT);
 }
 
 /* a content counts @to now that a class with the lower @limit is known, and not @from any more */
 static void sum_step(struct kvmx_ksm_est_sum *one, u64 from, u64 to, u64 limit)
 {
-	add_to(&one->plus, &one->minus, from, to, limit);
-	add_to(&one->var_minus, &one->var_plus, square(from), square(to), limit);
+	if (to >= from)
+		one->plus += amount(to - from, limit);
+	else
+		one->minus += amount(from - to, limit);
+	one->var += (__int128)from * amount(from, limit) - (__int128)to * amount(to, limit);
 }
 
 /* all classes are known */
 static void sum_content(struct kvmx_ksm_est_sum *sum, const struct kvmx_ksm_est_sum *one)
 {
-	u64 value = max(one->plus, one->minus) - min(one->plus, one->minus);
+	__int128 value = (__int128)one->plus - one->minus;
 
 	sum->plus = kvmx_add(sum->plus, one->plus);
 	sum->minus = kvmx_add(sum->minus, one->minus);
-	sum->var_plus = kvmx_add(sum->var_plus, kvmx_add(one->var_plus, square(value)));
-	sum->var_minus = kvmx_add(sum->var_minus, one->var_minus);
+	sum->var += one->var + value * value;
 }
 
 static u64 sum_pages(const struct kvmx_ksm_est_sum *sum)
@@ -400,16 +396,16 @@ static void count_vm(struct kvmx_ksm_estimate *est, struct kvmx_ksm_est_vm *vm)
 {
 	const struct kvmx_ksm_content *e = &vm->s->e[vm->pos - 1];
 	const struct kvmx_ksm_est_step *s = est->step;
-	u64 all = (u64)e->copies << ONE_SHIFT, stay = 0, n;
+	u64 copies = e->copies, all = copies << ONE_SHIFT, stay = 0, n;
 	struct kvmx_ksm_est_sum one = {};
 
-	if (e->copies > 1) {
-		vm->several += e->copies;
-		vm->several_changed += e->changed ? e->copies : 0;
-		vm->several_squares = kvmx_add(vm->several_squares, square(all));
+	if (copies > 1) {
+		vm->several += copies;
+		vm->several_changed += e->changed ? copies : 0;
+		vm->several_squares = kvmx_add(vm->several_squares, copies * copies);
 	}
-	vm->sum_alone += e->changed ? e->copies : taken(e->copies, est->max_sharing);
-	vm->sum_unstable += e->changed ? e->copies : 0;
+	vm->sum_alone += e->changed ? copies : taken(copies, est->max_sharing);
+	vm->sum_unstable += e->changed ? copies : 0;
 	for (; s < est->step + est->nr_steps; s++) {
 		if (s->class < vm->class)
 			continue;
@@ -444,27 +440,33 @@ bool kvmx_ksm_estimate_step(struct kvmx_ksm_estimate *est, u32 contents)
  * Of a content with several copies one was looked at again. Which one is another chance, that is
  * greatest if all contents changed with the same probability.
  */
-static u64 second_look(const struct kvmx_ksm_est_vm *vm, u64 limit)
+static __int128 second_look(const struct kvmx_ksm_est_vm *vm, u64 limit)
 {
-	u64 n = vm->several;
+	u64 n = vm->several, squares;
 
 	if (!n)
 		return 0;
-	return scale(kvmx_muldiv(kvmx_muldiv(vm->several_squares, vm->several_changed, n),
-				 n - vm->several_changed, n), limit);
+	squares = kvmx_muldiv(vm->several_squares, vm->several_changed, n);
+	squares = kvmx_muldiv(squares, n - vm->several_changed, n);
+	return (__int128)squares * amount(ONE, limit) << ONE_SHIFT;
+}
+
+static u64 root(__int128 x)
+{
+	u32 shift = 0;
+
+	while (x >> (62 + shift))
+		shift += 2;
+	return int_sqrt(x >> shift) << shift / 2;
 }
 
 /* one content more than there was, for where there was none there may have been some */
-static u64 error_of(const struct kvmx_ksm_est_sum *sum, u64 second, u64 limit)
+static u64 error_of(const struct kvmx_ksm_est_sum *sum, __int128 second, u64 limit)
 {
-	u64 one = scale(ONE, limit);
-	u64 var = kvmx_sub(kvmx_add(sum->var_plus, square(one)),
-			   kvmx_add(sum->var_minus, scale(ONE, limit)));
-	u64 root;
+	__int128 one = amount(ONE, limit);
+	__int128 var = sum->var + second + one * one - one * ONE;
 
-	var = kvmx_add(var, second);
-	root = int_sqrt(var);
-	return CONFIDENCE * (root + !!var) >> (ONE_SHIFT / 2);
+	return var > 0 ? CONFIDENCE * root(var) / ONE + 1 : 0;
 }
 
 static void end_vm(const struct kvmx_ksm_estimate *est, struct kvmx_ksm_est_vm *vm, u64 zero,
@@ -491,8 +493,9 @@ static void end_vm(const struct kvmx_ksm_estimate *est, struct kvmx_ksm_est_vm *
  */
 void kvmx_ksm_estimate_end(struct kvmx_ksm_estimate *est)
 {
-	u64 zero = 0, zero_kept = 0, pages = 0, second = 0, limit = U64_MAX;
+	u64 zero = 0, zero_kept = 0, pages = 0, limit = U64_MAX;
 	struct kvmx_ksm_est_vm *vm;
+	__int128 second = 0;
 
 	for (vm = est->vm; vm < est->vm + est->nr; vm++) {
 		zero = kvmx_add(zero, vm->s->zero);
@@ -503,7 +506,7 @@ void kvmx_ksm_estimate_end(struct kvmx_ksm_estimate *est)
 	for (vm = est->vm; vm < est->vm + est->nr; vm++) {
 		end_vm(est, vm, zero, zero_kept);
 		limit = min(limit, est->class[vm->class].limit);
-		second = kvmx_add(second, second_look(vm, est->class[vm->class].limit));
+		second += second_look(vm, est->class[vm->class].limit);
 	}
 	est->pages = kvmx_add(pages, zero);
 	est->zero = zero - zero_kept;

@@ -59,12 +59,11 @@ void kvmx_ksm_sketch_add(struct kvmx_ksm_sketch *s, u64 hash, u64 page);
 void kvmx_ksm_sketch_end(struct kvmx_ksm_sketch *s);
 void kvmx_ksm_sketch_changed(struct kvmx_ksm_sketch *s, u32 i);
 
-/* private: a sum over contents and its variance, each as what is added and what is subtracted */
+/* private: a sum over contents, as what is added and what is subtracted, and its variance */
 struct kvmx_ksm_est_sum {
 	u64 plus;
 	u64 minus;
-	u64 var_plus;
-	u64 var_minus;
+	__int128 var;
 };
 
 /**

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/bitops.h>
 #include <linux/minmax.h>
 
 #include "estimate.h"
@@ -542,6 +543,102 @@ TEST(confidence)
 		memory_free(&m);
 	}
 	EXPECT_GE(all, TRIALS * ARRAY_SIZE(names) * 95 / 100);
+	free_sketches();
+}
+
+/* a sketch of a VM so large that it cannot be added page by page */
+static void fake_sketch(struct kvmx_ksm_sketch *s, u64 pages, u32 nr, u32 copies, u32 nth)
+{
+	u32 i;
+
+	kvmx_ksm_sketch_init(s, nr + KVMX_KSM_SKETCH_TAIL, 1);
+	s->pages = pages;
+	s->nr = nr;
+	/* hashes are spread evenly below the limit */
+	s->limit = (U64_MAX / (pages / copies)) * nr;
+	for (i = 0; i < nr; i++) {
+		s->e[i] = (struct kvmx_ksm_content) {
+			.hash = s->limit / nr * i + nth,
+			.page = i,
+			.copies = copies,
+		};
+	}
+}
+
+/* 64 VMs of 64 TiB: nothing wraps, and the error is what it has to be */
+TEST(largest)
+{
+	const u32 nr = KVMX_KSM_SKETCH_MAX - KVMX_KSM_SKETCH_TAIL;
+	struct memory m = { .nr_vms = MAX_VMS };
+	double d, want;
+	u32 v, same;
+	u64 sum;
+
+	sample(&m, KVMX_KSM_SKETCH_MAX, 1);
+	for (same = 0; same < 2; same++) {
+		for (v = 0; v < MAX_VMS; v++)
+			fake_sketch(sketch[v], BIT_ULL(34), nr, 2, same ? 0 : v);
+		estimate(MAX_VMS, MAX_SHARING, false, 100000);
+		EXPECT_EQ(MAX_VMS * BIT_ULL(34), est.pages);
+		/* contents, in one VM or in all */
+		d = BIT_ULL(33);
+		want = same ? MAX_VMS * 2 * d - d : MAX_VMS * d;
+		EXPECT_LE(fabs(est.mergeable - want), 2 * want / nr);
+		want = same ? 2 * d / sqrt(nr) : 2 * d * sqrt(MAX_VMS) / sqrt(nr);
+		EXPECT_LE(fabs(est.err - want), want / 100);
+		EXPECT_LE(fabs(vm[5].alone - d), 2 * d / nr);
+		for (v = 0, sum = 0; v < MAX_VMS; v++)
+			sum += vm[v].mergeable;
+		EXPECT_LE(distance(sum, est.mergeable), 2 * MAX_VMS);
+		EXPECT_EQ(0, vm[5].unstable);
+		/* a page of which a VM keeps 1/64 has an error of 1/64 */
+		want = same ? 2 * d / MAX_VMS / sqrt(nr) : 2 * d / sqrt(nr);
+		EXPECT_LE(fabs(vm[5].err - want), want / 25);
+	}
+	free_sketches();
+}
+
+/* whatever is in sketches of up to 128 TiB: no result is more than there is */
+TEST(anything)
+{
+	struct memory m = { .nr_vms = 8 };
+	struct rnd r = { 9 };
+	u64 all, last;
+	u32 i, k, v, nr;
+
+	sample(&m, KVMX_KSM_SKETCH_MIN, 1);
+	for (i = 0; i < 2000; i++) {
+		nr = rnd_below(&r, 9);
+		all = 0;
+		for (v = 0; v < nr; v++) {
+			kvmx_ksm_sketch_init(sketch[v], KVMX_KSM_SKETCH_MIN, 1);
+			sketch[v]->pages = rnd_scale(&r, 35);
+			sketch[v]->zero = rnd_below(&r, 2) ? 0 : rnd_scale(&r, 35);
+			all += sketch[v]->pages + sketch[v]->zero;
+			sketch[v]->nr = rnd_below(&r, 20);
+			last = rnd_below(&r, 3);
+			for (k = 0; k < sketch[v]->nr; k++) {
+				sketch[v]->e[k].hash = last;
+				sketch[v]->e[k].copies = max(rnd_scale(&r, 14), 1ULL);
+				sketch[v]->e[k].changed = !rnd_below(&r, 4);
+				last += 1 + rnd_below(&r, 3) * rnd_scale(&r, 20);
+			}
+			sketch[v]->limit = U64_MAX;
+			if (rnd_below(&r, 3))
+				sketch[v]->limit = BIT_ULL(46) + rnd_scale(&r, 63);
+			vm[v].s = sketch[v];
+		}
+		estimate(nr, rnd_scale(&r, 32), rnd_below(&r, 2), 1 + rnd_below(&r, 50));
+		ASSERT_EQ(all, est.pages);
+		ASSERT_LE(est.mergeable, all);
+		ASSERT_LE(est.zero, est.mergeable);
+		ASSERT_LE(est.copies, all);
+		for (v = 0; v < nr; v++) {
+			ASSERT_LE(vm[v].mergeable, sketch[v]->pages + sketch[v]->zero);
+			ASSERT_LE(vm[v].alone, sketch[v]->pages + sketch[v]->zero);
+			ASSERT_LE(vm[v].unstable, sketch[v]->pages);
+		}
+	}
 	free_sketches();
 }
 
