@@ -422,10 +422,7 @@ void kvmx_ksm_plan_make(struct kvmx_ksm_plan_in *in, struct kvmx_ksm_plan_out *o
 								value_of(vm));
 		t.nr_unsampled += vm->why == KVMX_KSM_WHY_SAMPLING;
 	}
-	if (in->knobs_lost || may_not_meet(in))
-		out->domain = in->live_domain;
-	else
-		settle_domain(in, out);
+	settle_domain(in, out);
 	for (vm = in->vm; vm < in->vm + in->nr_vm; vm++) {
 		if (vm->todo == KVMX_KSM_DO_UNMERGE)
 			out->unmerge = kvmx_add(out->unmerge, vm->merged);
@@ -503,7 +500,7 @@ struct kvmx_ksm_pace kvmx_ksm_pace(u64 visit_ns, u32 cpu_permille, u64 used_ns, 
 	batch = kvmx_muldiv(pages, visit_ns, 1);
 	credit = kvmx_sub(kvmx_muldiv(kvmx_add(wall_ns, EVEN_NS), busy, MAX_PERMILLE), used_ns);
 	credit = min(credit, EVEN_NS / MAX_PERMILLE * min_t(u32, 2 * busy, MAX_PERMILLE));
-	if (credit / 2 >= batch)
+	if (credit >= batch)
 		sleep = kvmx_muldiv_up(EVEN_NS - credit, batch, credit);
 	else
 		sleep = kvmx_sub(kvmx_muldiv_up(kvmx_add(used_ns, batch), MAX_PERMILLE, busy),

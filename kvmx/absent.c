@@ -26,11 +26,7 @@ static bool pte_absent(pte_t pte)
 	return pte_none(pte) || (pte_present(pte) && is_zero_pfn(pte_pfn(pte)));
 }
 
-/*
- * Looks at the page at @addr. Returns whether it is absent, and in @size how much memory the entry
- * of the page tables that says so stands for. Walks as gup_fast does: with interrupts off, so that
- * no page table is freed under it.
- */
+/* Walks as gup_fast does: with interrupts off, so that no page table is freed under it. */
 static bool look(struct mm_struct *mm, unsigned long addr, unsigned long *size)
 {
 	pgd_t *pgdp = pgd_offset(mm, addr), pgd = READ_ONCE(*pgdp);
@@ -62,6 +58,26 @@ static bool look(struct mm_struct *mm, unsigned long addr, unsigned long *size)
 		return false;
 	*size = PAGE_SIZE;
 	return pte_absent(READ_ONCE(*pte_offset_kernel(&pmd, addr)));
+}
+
+/**
+ * kvmx_absent_look() - look whether there is anything in the page tables for a page
+ * @mm: the address space, held
+ * @addr: address of the page
+ * @size: out: how much memory the entry that says so stands for, a power of two
+ *
+ * What that means depends on the mapping, see can_tell().
+ *
+ * Return: whether there is nothing, or the zero page.
+ */
+bool kvmx_absent_look(struct mm_struct *mm, unsigned long addr, unsigned long *size)
+{
+	bool absent;
+
+	local_irq_disable();
+	absent = look(mm, addr, size);
+	local_irq_enable();
+	return absent;
 }
 
 /**
@@ -101,9 +117,7 @@ unsigned long kvmx_absent_run(struct mm_struct *mm, unsigned long hva, unsigned 
 		goto out;
 	}
 	while (addr < end && addr - hva < WALK_MAX << PAGE_SHIFT) {
-		local_irq_disable();
-		is = look(mm, addr, &size);
-		local_irq_enable();
+		is = kvmx_absent_look(mm, addr, &size);
 		if (addr != hva && is != *absent)
 			break;
 		*absent = is;

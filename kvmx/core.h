@@ -4,7 +4,7 @@
  *
  * Lock order: kvmx_vms_lock is never held together with another lock. kvmx_vm.lock is taken before
  * everything that KVM's ioctls and a user copy take (slots_lock, kvm->srcu, mmap_lock), and before
- * kvmx_vm.ev_lock.
+ * kvmx_bell.lock. KSM's locks are described in ksm/ksm.h.
  */
 #ifndef KVMX_CORE_H
 #define KVMX_CORE_H
@@ -25,6 +25,44 @@
 #include "compat/compat.h"
 
 #define KVMX_MAX_AS	2	/* address spaces KVM has on x86 */
+
+struct kvmx_ksm_proc;
+
+/**
+ * struct kvmx_bell - whoever wants to hear of something
+ * @lock: protects @queues and what is in them
+ * @queues: one for each file descriptor
+ * @nr: entries of @queues
+ * @wait: of poll and read
+ * @over: nothing will be heard any more; set once, read with READ_ONCE()
+ */
+struct kvmx_bell {
+	spinlock_t lock;	/* see above */
+	struct list_head queues;
+	u32 nr;
+	wait_queue_head_t wait;
+	bool over;
+};
+
+#define KVMX_QUEUE_EVENTS	64
+
+/**
+ * struct kvmx_queue - the events a file descriptor has not read
+ * @node: in kvmx_bell.queues
+ * @first: index of the oldest event
+ * @nr: events
+ * @lost: events overwritten
+ * @event: the events
+ *
+ * All is protected by kvmx_bell.lock.
+ */
+struct kvmx_queue {
+	struct list_head node;
+	u32 first;
+	u32 nr;
+	u64 lost;
+	struct kvmx_event event[KVMX_QUEUE_EVENTS];
+};
 
 /**
  * struct kvmx_mslot - what kvmx remembers of a memslot
@@ -70,16 +108,16 @@ struct kvmx_slots {
  * @kvm: KVM's VM; may be used under @lock while @file is set
  * @mm: the VMM's address space; the structure is pinned by @mn. NULL when dead, under @lock
  * @mn: tells when @mm goes
- * @dead: @mm is gone; set once, read with READ_ONCE()
- * @wait: of poll and read
+ * @bell: events, and whether @mm is gone
  * @death: drops @file
  * @settle: switches logging off when the last tracker was closed elsewhere
- * @lock: protects everything from here to @ev_lock
+ * @lock: protects everything from here to @ksm
  * @file: the VM's file, NULL when dead
  * @uuid: given by an opener
  * @label: given by an opener
  * @trackers: open ones
  * @nr_trackers: entries of @trackers
+ * @nr_migrations: of these, with KVMX_TRACKER_MIGRATION; read with READ_ONCE()
  * @logging: kvmx has switched logging on
  * @sampling: VM_SAMPLE has, and sleeps
  * @ring: the dirty ring is the source, not the bitmaps
@@ -91,9 +129,8 @@ struct kvmx_slots {
  * @sample: what the last VM_SAMPLE has shown
  * @nr_sample: entries of @sample, 0 before
  * @stats: counters
- * @ev_lock: protects @handles and their events
- * @handles: open ones
- * @nr_handles: entries of @handles
+ * @ksm: what KSM does with it, NULL if that was never asked; see ksm/ksm.h
+ * @ksm_node: in kvmx_ksm_proc.vms
  */
 struct kvmx_vm {
 	struct kref ref;
@@ -102,8 +139,7 @@ struct kvmx_vm {
 	struct kvm *kvm;
 	struct mm_struct *mm;
 	struct mmu_notifier mn;
-	bool dead;
-	wait_queue_head_t wait;
+	struct kvmx_bell bell;
 	struct work_struct death;
 	struct work_struct settle;
 
@@ -113,6 +149,7 @@ struct kvmx_vm {
 	char label[KVMX_LABEL_LEN];
 	struct list_head trackers;
 	u32 nr_trackers;
+	u32 nr_migrations;
 	bool logging;
 	bool sampling;
 	bool ring;
@@ -134,38 +171,44 @@ struct kvmx_vm {
 		u64 predictions;
 	} stats;
 
-	spinlock_t ev_lock;	/* see above */
-	struct list_head handles;
-	u32 nr_handles;
+	struct kvmx_ksm_proc *ksm;
+	struct list_head ksm_node;
 };
-
-#define KVMX_HANDLE_EVENTS	64
 
 /**
  * struct kvmx_handle - a VM fd
  * @vm: the VM
- * @node: in kvmx_vm.handles
- * @first: index of the oldest event
- * @nr: events
- * @lost: events overwritten
- * @event: the events
- *
- * All but @vm are protected by kvmx_vm.ev_lock.
+ * @queue: its events
  */
 struct kvmx_handle {
 	struct kvmx_vm *vm;
-	struct list_head node;
-	u32 first;
-	u32 nr;
-	u64 lost;
-	struct kvmx_event event[KVMX_HANDLE_EVENTS];
+	struct kvmx_queue queue;
 };
+
+/**
+ * struct kvmx_sys - a system fd
+ * @queue: its events
+ */
+struct kvmx_sys {
+	struct kvmx_queue queue;
+};
+
+static inline bool kvmx_vm_dead(const struct kvmx_vm *vm)
+{
+	return READ_ONCE(vm->bell.over);
+}
+
+static inline u32 kvmx_vm_handles(const struct kvmx_vm *vm)
+{
+	return READ_ONCE(vm->bell.nr);
+}
 
 /**
  * struct kvmx_tracker - a consumer of dirty pages; protected by kvmx_vm.lock
  * @vm: the VM
  * @node: in kvmx_vm.trackers
  * @id: a number for traces
+ * @migration: it has KVMX_TRACKER_MIGRATION
  * @pend: for each of kvmx_vm.slots, what was taken out of KVM and not returned yet
  * @slots_changed: memslots changed since the last pass began
  * @in_pass: a pass has begun and has not ended
@@ -181,6 +224,7 @@ struct kvmx_tracker {
 	struct kvmx_vm *vm;
 	struct list_head node;
 	u32 id;
+	bool migration;
 	struct kvmx_pend **pend;
 	bool slots_changed;
 	bool in_pass;
@@ -231,11 +275,17 @@ long kvmx_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 long kvmx_tracker_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* event.c */
+extern struct kvmx_bell kvmx_sys_bell;
+void kvmx_bell_init(struct kvmx_bell *bell);
+void kvmx_bell_ring(struct kvmx_bell *bell, u32 type, u64 arg);
+bool kvmx_bell_end(struct kvmx_bell *bell);
 void kvmx_event(struct kvmx_vm *vm, u32 type, u64 arg);
-void kvmx_handle_add(struct kvmx_handle *h);
-void kvmx_handle_del(struct kvmx_handle *h);
+void kvmx_queue_add(struct kvmx_bell *bell, struct kvmx_queue *q);
+void kvmx_queue_del(struct kvmx_bell *bell, struct kvmx_queue *q);
 ssize_t kvmx_handle_read(struct file *file, char __user *buf, size_t len, loff_t *pos);
 __poll_t kvmx_handle_poll(struct file *file, struct poll_table_struct *pt);
+ssize_t kvmx_sys_read(struct file *file, char __user *buf, size_t len, loff_t *pos);
+__poll_t kvmx_sys_poll(struct file *file, struct poll_table_struct *pt);
 
 /* slots.c */
 struct kvmx_slots *kvmx_slots_get(struct kvm *kvm);
@@ -247,7 +297,7 @@ int kvmx_slots_follow(struct kvmx_vm *vm);
 int kvmx_slots_sync(struct kvmx_vm *vm);
 
 /* tracker.c */
-int kvmx_tracker_create(struct kvmx_vm *vm, bool clean);
+int kvmx_tracker_create(struct kvmx_vm *vm, u32 flags);
 void kvmx_tracker_drop(struct kvmx_tracker *t);
 u64 kvmx_add_runs(struct kvmx_tracker *only, struct kvmx_vm *vm, const struct kvmx_run *runs,
 		  u32 nr);
@@ -260,6 +310,7 @@ int kvmx_collect_all(struct kvmx_vm *vm);
 int kvmx_sample(struct kvmx_vm *vm, struct kvmx_call *call);
 
 /* absent.c */
+bool kvmx_absent_look(struct mm_struct *mm, unsigned long addr, unsigned long *size);
 unsigned long kvmx_absent_run(struct mm_struct *mm, unsigned long hva, unsigned long npages,
 			      bool *absent);
 

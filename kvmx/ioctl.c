@@ -5,12 +5,14 @@
  * One contract for all: EINVAL for a size below the first version's and for a value out of range,
  * E2BIG for an unknown tail, EOPNOTSUPP for an unknown flag or a reserved field in use.
  */
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "core.h"
+#include "ksm.h"
 #include "log.h"
 #include "predict.h"
 #include "trace.h"
@@ -31,6 +33,12 @@ union args {
 	struct kvmx_tracker_stats tracker_stats;
 	struct kvmx_tracker_curve tracker_curve;
 	struct kvmx_predict predict;
+	struct kvmx_ksm_host_set ksm_host_set;
+	struct kvmx_ksm_host_get ksm_host_get;
+	struct kvmx_ksm_plan ksm_plan;
+	struct kvmx_vm_ksm_set vm_ksm_set;
+	struct kvmx_vm_ksm_get vm_ksm_get;
+	struct kvmx_vm_ksm_pin vm_ksm_pin;
 };
 
 struct op {
@@ -92,6 +100,8 @@ static long sys_info(struct file *file, struct kvmx_call *call)
 	if (a->flags)
 		return -EOPNOTSUPP;
 	a->features = BIT_ULL(KVMX_FEAT_NR) - 1;
+	if (!kvmx_knobs_present())
+		a->features &= ~BIT_ULL(KVMX_FEAT_KSM);
 	a->max_runs = KVMX_MAX_RUNS;
 	a->max_trackers = KVMX_MAX_TRACKERS;
 	a->max_samples = KVMX_MAX_SAMPLES;
@@ -109,6 +119,7 @@ static long sys_feature(struct file *file, struct kvmx_call *call)
 		[KVMX_FEAT_SAMPLE] = KVMX_MAX_SAMPLES,
 		[KVMX_FEAT_PREDICT] = KVMX_MAX_POINTS,
 		[KVMX_FEAT_EVENT] = sizeof(struct kvmx_event),
+		[KVMX_FEAT_KSM] = 1,
 	};
 	struct kvmx_feature *a = call->arg;
 
@@ -117,6 +128,8 @@ static long sys_feature(struct file *file, struct kvmx_call *call)
 	if (a->feature >= KVMX_FEAT_NR)
 		return -EINVAL;
 	a->value = value[a->feature];
+	if (a->feature == KVMX_FEAT_KSM && !kvmx_knobs_present())
+		a->value = 0;
 	return kvmx_call_put(call);
 }
 
@@ -465,12 +478,12 @@ static long vm_tracker_create(struct file *file, struct kvmx_call *call)
 	struct kvmx_vm *vm = file_vm(file);
 	int ret;
 
-	if (a->flags & ~KVMX_TRACKER_CLEAN)
+	if (a->flags & ~(KVMX_TRACKER_CLEAN | KVMX_TRACKER_MIGRATION))
 		return -EOPNOTSUPP;
 	ret = kvmx_vm_lock_own(vm);
 	if (ret)
 		return ret;
-	ret = kvmx_tracker_create(vm, a->flags & KVMX_TRACKER_CLEAN);
+	ret = kvmx_tracker_create(vm, a->flags);
 	mutex_unlock(&vm->lock);
 	return ret;
 }
@@ -586,6 +599,81 @@ free:
 	return err;
 }
 
+static long vm_ksm_set(struct file *file, struct kvmx_call *call)
+{
+	const struct kvmx_vm_ksm_set *a = call->arg;
+
+	if (a->flags & ~(KVMX_VM_KSM_DOMAIN | KVMX_VM_KSM_KEEP))
+		return -EOPNOTSUPP;
+	if (a->mode > KVMX_KSM_ALWAYS || a->weight > KVMX_KSM_MAX_WEIGHT)
+		return -EINVAL;
+	if (!(a->flags & KVMX_VM_KSM_DOMAIN) && memchr_inv(a->domain, 0, sizeof(a->domain)))
+		return -EINVAL;
+	return kvmx_ksm_vm_set(file_vm(file), a);
+}
+
+static long vm_ksm_get(struct file *file, struct kvmx_call *call)
+{
+	struct kvmx_vm_ksm_get *a = call->arg;
+	struct kvmx_vm *vm = file_vm(file);
+	int err;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	if (kvmx_vm_dead(vm))
+		return -ENODEV;
+	err = kvmx_ksm_vm_get(vm, a);
+	return err ?: kvmx_call_put(call);
+}
+
+static long vm_ksm_pin(struct file *file, struct kvmx_call *call)
+{
+	const struct kvmx_vm_ksm_pin *a = call->arg;
+
+	if (a->flags & ~KVMX_VM_KSM_UNPIN)
+		return -EOPNOTSUPP;
+	if (!a->npages || a->gfn + a->npages < a->gfn)
+		return -EINVAL;
+	return kvmx_ksm_vm_pin(file_vm(file), a);
+}
+
+static long sys_ksm_host_set(struct file *file, struct kvmx_call *call)
+{
+	const struct kvmx_ksm_host_set *a = call->arg;
+
+	if (a->flags & ~(KVMX_KSM_HOST_BIND | KVMX_KSM_HOST_TAKE))
+		return -EOPNOTSUPP;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	return kvmx_ksm_host_set(file->private_data, a);
+}
+
+static long sys_ksm_host_get(struct file *file, struct kvmx_call *call)
+{
+	struct kvmx_ksm_host_get *a = call->arg;
+	int err;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	err = kvmx_ksm_host_get(file->private_data, a);
+	return err ?: kvmx_call_put(call);
+}
+
+static long sys_ksm_plan(struct file *file, struct kvmx_call *call)
+{
+	const struct kvmx_ksm_plan *a = call->arg;
+
+	if (a->flags & ~KVMX_KSM_PLAN_FRESH || a->__reserved)
+		return -EOPNOTSUPP;
+	if (a->vm_size != sizeof(struct kvmx_ksm_plan_vm))
+		return -EINVAL;
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	return kvmx_ksm_plan(call);
+}
+
 static long tracker_predict(struct file *file, struct kvmx_call *call)
 {
 	struct kvmx_tracker *t = file->private_data;
@@ -598,6 +686,9 @@ static const struct op sys_ops[] = {
 	OP(KVMX_FEATURE, sys_feature, struct kvmx_feature, 24),
 	OP(KVMX_VM_OPEN, sys_vm_open, struct kvmx_vm_open, 64),
 	OP(KVMX_PREDICT, sys_predict, struct kvmx_predict, 120),
+	OP(KVMX_KSM_HOST_SET, sys_ksm_host_set, struct kvmx_ksm_host_set, 96),
+	OP(KVMX_KSM_HOST_GET, sys_ksm_host_get, struct kvmx_ksm_host_get, 416),
+	OP(KVMX_KSM_PLAN, sys_ksm_plan, struct kvmx_ksm_plan, 88),
 };
 
 static const struct op vm_ops[] = {
@@ -608,6 +699,9 @@ static const struct op vm_ops[] = {
 	OP(KVMX_VM_STATS, vm_stats, struct kvmx_vm_stats, 88),
 	OP(KVMX_TRACKER_CREATE, vm_tracker_create, struct kvmx_tracker_create, 8),
 	OP(KVMX_PREDICT, vm_predict, struct kvmx_predict, 120),
+	OP(KVMX_VM_KSM_SET, vm_ksm_set, struct kvmx_vm_ksm_set, 32),
+	OP(KVMX_VM_KSM_GET, vm_ksm_get, struct kvmx_vm_ksm_get, 176),
+	OP(KVMX_VM_KSM_PIN, vm_ksm_pin, struct kvmx_vm_ksm_pin, 24),
 };
 
 static const struct op tracker_ops[] = {

@@ -38,7 +38,7 @@ void kvmx_stats_vm(struct kvmx_handle *h, struct kvmx_vm_stats *s)
 	s->log_disturbed = vm->stats.log_disturbed;
 	s->samples = vm->stats.samples;
 	s->predictions = vm->stats.predictions;
-	s->bytes = sizeof(*vm) + sizeof(*h) * READ_ONCE(vm->nr_handles);
+	s->bytes = sizeof(*vm) + sizeof(*h) * kvmx_vm_handles(vm);
 	if (vm->words)
 		s->bytes += KVMX_SEG_WORDS * sizeof(long);
 	if (vm->slots)
@@ -46,7 +46,7 @@ void kvmx_stats_vm(struct kvmx_handle *h, struct kvmx_vm_stats *s)
 			    vm->slots->nr * sizeof(u32);
 	list_for_each_entry(t, &vm->trackers, node)
 		s->bytes += sizeof(*t) + pend_bytes(t);
-	s->events_lost = READ_ONCE(h->lost);
+	s->events_lost = READ_ONCE(h->queue.lost);
 }
 
 /**

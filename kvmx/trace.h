@@ -89,6 +89,74 @@ TRACE_EVENT(kvmx_predict,
 		  __entry->total_ns, __entry->permille)
 );
 
+TRACE_EVENT(kvmx_ksm_state,
+	TP_PROTO(u32 proc, u32 state, u32 why, u64 why_arg),
+	TP_ARGS(proc, state, why, why_arg),
+	TP_STRUCT__entry(
+		__field(u64, why_arg)
+		__field(u32, proc)
+		__field(u32, state)
+		__field(u32, why)
+	),
+	TP_fast_assign(
+		__entry->why_arg = why_arg;
+		__entry->proc = proc;
+		__entry->state = state;
+		__entry->why = why;
+	),
+	TP_printk("proc=%u state=%u why=%u arg=%llu", __entry->proc, __entry->state, __entry->why,
+		  __entry->why_arg)
+);
+
+TRACE_EVENT(kvmx_ksm_look,
+	TP_PROTO(u32 procs, u64 mergeable, u64 half, u64 ns, u64 cpu, int err),
+	TP_ARGS(procs, mergeable, half, ns, cpu, err),
+	TP_STRUCT__entry(
+		__field(u64, mergeable)
+		__field(u64, half)
+		__field(u64, ns)
+		__field(u64, cpu)
+		__field(u32, procs)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->mergeable = mergeable;
+		__entry->half = half;
+		__entry->ns = ns;
+		__entry->cpu = cpu;
+		__entry->procs = procs;
+		__entry->err = err;
+	),
+	TP_printk("procs=%u mergeable=%llu+-%llu ns=%llu cpu=%llu err=%d", __entry->procs,
+		  __entry->mergeable, __entry->half, __entry->ns, __entry->cpu, __entry->err)
+);
+
+TRACE_EVENT(kvmx_ksm_epoch,
+	TP_PROTO(u64 gain, s64 freed, u64 scans, u64 visits, u64 cpu, u64 ns, u32 why),
+	TP_ARGS(gain, freed, scans, visits, cpu, ns, why),
+	TP_STRUCT__entry(
+		__field(u64, gain)
+		__field(s64, freed)
+		__field(u64, scans)
+		__field(u64, visits)
+		__field(u64, cpu)
+		__field(u64, ns)
+		__field(u32, why)
+	),
+	TP_fast_assign(
+		__entry->gain = gain;
+		__entry->freed = freed;
+		__entry->scans = scans;
+		__entry->visits = visits;
+		__entry->cpu = cpu;
+		__entry->ns = ns;
+		__entry->why = why;
+	),
+	TP_printk("gain=%llu freed=%lld scans=%llu visits=%llu cpu=%llu ns=%llu why=%u",
+		  __entry->gain, __entry->freed, __entry->scans, __entry->visits, __entry->cpu,
+		  __entry->ns, __entry->why)
+);
+
 #endif /* KVMX_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

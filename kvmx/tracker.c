@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "core.h"
+#include "ksm.h"
 #include "log.h"
 
 static atomic_t kvmx_tracker_ids = ATOMIC_INIT(0);
@@ -33,6 +34,18 @@ void kvmx_tracker_drop(struct kvmx_tracker *t)
 	t->pend = NULL;
 }
 
+/* KSM stays out of the way of a migration. */
+static void count_migration(struct kvmx_tracker *t, int by)
+{
+	struct kvmx_vm *vm = t->vm;
+
+	lockdep_assert_held(&vm->lock);
+	if (!t->migration)
+		return;
+	WRITE_ONCE(vm->nr_migrations, vm->nr_migrations + by);
+	kvmx_ksm_kick();
+}
+
 static int tracker_release(struct inode *inode, struct file *file)
 {
 	struct kvmx_tracker *t = file->private_data;
@@ -43,7 +56,8 @@ static int tracker_release(struct inode *inode, struct file *file)
 	kvmx_tracker_drop(t);
 	list_del(&t->node);
 	vm->nr_trackers--;
-	if (!vm->nr_trackers && vm->logging && !READ_ONCE(vm->dead)) {
+	count_migration(t, -1);
+	if (!vm->nr_trackers && vm->logging && !kvmx_vm_dead(vm)) {
 		/* Closed by another process, or on exit: KVM wants the VMM's address space. */
 		settle = current->mm != vm->mm;
 		if (!settle)
@@ -62,8 +76,8 @@ static __poll_t tracker_poll(struct file *file, struct poll_table_struct *pt)
 {
 	struct kvmx_tracker *t = file->private_data;
 
-	poll_wait(file, &t->vm->wait, pt);
-	return READ_ONCE(t->vm->dead) ? EPOLLHUP : 0;
+	poll_wait(file, &t->vm->bell.wait, pt);
+	return kvmx_vm_dead(t->vm) ? EPOLLHUP : 0;
 }
 
 static const struct file_operations tracker_fops = {
@@ -121,13 +135,14 @@ static int begin(struct kvmx_vm *vm)
 /**
  * kvmx_tracker_create() - KVMX_TRACKER_CREATE
  * @vm: the VM
- * @clean: nothing is dirty at first
+ * @flags: KVMX_TRACKER_*
  *
  * Context: in the VMM's address space, under kvmx_vm.lock.
  * Return: a new fd, or an error as documented in the UAPI.
  */
-int kvmx_tracker_create(struct kvmx_vm *vm, bool clean)
+int kvmx_tracker_create(struct kvmx_vm *vm, u32 flags)
 {
+	bool clean = flags & KVMX_TRACKER_CLEAN;
 	struct kvmx_tracker *t;
 	int ret;
 
@@ -148,12 +163,14 @@ int kvmx_tracker_create(struct kvmx_vm *vm, bool clean)
 	t = tracker_alloc(vm, clean);
 	if (!t)
 		goto end;
+	t->migration = flags & KVMX_TRACKER_MIGRATION;
 	ret = anon_inode_getfd("[kvmx-tracker]", &tracker_fops, t, O_RDWR | O_CLOEXEC);
 	if (ret < 0)
 		goto free;
 	kref_get(&vm->ref);
 	list_add_tail(&t->node, &vm->trackers);
 	vm->nr_trackers++;
+	count_migration(t, 1);
 	kvmx_event(vm, KVMX_EVENT_TRACKERS, vm->nr_trackers);
 	return ret;
 free:

@@ -18,6 +18,7 @@
 #include <linux/uaccess.h>
 
 #include "core.h"
+#include "ksm.h"
 #include "log.h"
 #include "trace.h"
 
@@ -56,9 +57,8 @@ static void vm_mm_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	struct kvmx_vm *vm = container_of(mn, struct kvmx_vm, mn);
 
 	/* Once as the address space goes, and perhaps again as the notifier is unregistered. */
-	if (xchg(&vm->dead, true))
+	if (!kvmx_bell_end(&vm->bell))
 		return;
-	wake_up_all(&vm->wait);
 	/* Without a reference the object is being freed, and its file dropped, anyway. */
 	if (kref_get_unless_zero(&vm->ref))
 		queue_work(kvmx_death_wq, &vm->death);
@@ -107,6 +107,7 @@ static void vm_death(struct work_struct *work)
 	/* Gives up what is left of the address space. */
 	mmu_notifier_unregister(&vm->mn, mm);
 	drop_kvm(vm->kvm, file);
+	kvmx_ksm_kick();
 	kvmx_vm_put(vm);
 }
 
@@ -159,14 +160,13 @@ static struct kvmx_vm *vm_alloc(struct file *file)
 	vm->kvm = kvm;
 	vm->mm = kvm->mm;
 	vm->mn.ops = &vm_mn_ops;
-	init_waitqueue_head(&vm->wait);
+	kvmx_bell_init(&vm->bell);
 	INIT_WORK(&vm->death, vm_death);
 	INIT_WORK(&vm->settle, vm_settle);
 	mutex_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->node);
 	INIT_LIST_HEAD(&vm->trackers);
-	spin_lock_init(&vm->ev_lock);
-	INIT_LIST_HEAD(&vm->handles);
+	INIT_LIST_HEAD(&vm->ksm_node);
 
 	/* First of all: as soon as the notifier is registered, vm_death() may drop them. */
 	vm->file = get_file(file);
@@ -245,7 +245,7 @@ static struct kvmx_vm *vm_get(struct file *file)
 	mutex_lock(&kvmx_vms_lock);
 	vm = vm_find(file->private_data);
 	/* One that is dead already would not be taken off the list any more. */
-	if (!vm && !READ_ONCE(new->dead))
+	if (!vm && !kvmx_vm_dead(new))
 		list_add(&new->node, &kvmx_vms);
 	mutex_unlock(&kvmx_vms_lock);
 	if (!vm)
@@ -264,7 +264,7 @@ int kvmx_vm_lock(struct kvmx_vm *vm)
 {
 	if (mutex_lock_killable(&vm->lock))
 		return -EINTR;
-	if (!READ_ONCE(vm->dead) && vm->file)
+	if (!kvmx_vm_dead(vm) && vm->file)
 		return 0;
 	mutex_unlock(&vm->lock);
 	return -ENODEV;
@@ -280,7 +280,7 @@ int kvmx_vm_lock(struct kvmx_vm *vm)
  */
 int kvmx_vm_lock_own(struct kvmx_vm *vm)
 {
-	if (READ_ONCE(vm->dead))
+	if (kvmx_vm_dead(vm))
 		return -ENODEV;
 	return current->mm == READ_ONCE(vm->mm) ? kvmx_vm_lock(vm) : -EXDEV;
 }
@@ -319,7 +319,8 @@ static int vm_release(struct inode *inode, struct file *file)
 {
 	struct kvmx_handle *h = file->private_data;
 
-	kvmx_handle_del(h);
+	kvmx_queue_del(&h->vm->bell, &h->queue);
+	kvmx_ksm_vm_closed(h->vm);
 	kvmx_vm_put(h->vm);
 	kfree(h);
 	return 0;
@@ -371,11 +372,11 @@ int kvmx_vm_open(struct kvmx_call *call)
 	mutex_unlock(&vm->lock);
 	if (ret)
 		goto put_vm;
-	kvmx_handle_add(h);
-	trace_kvmx_vm_open(vm->id, vm->kvm->userspace_pid, READ_ONCE(vm->nr_handles));
+	kvmx_queue_add(&vm->bell, &h->queue);
+	trace_kvmx_vm_open(vm->id, vm->kvm->userspace_pid, kvmx_vm_handles(vm));
 	ret = anon_inode_getfd("[kvmx-vm]", &vm_fops, h, O_RDWR | O_CLOEXEC);
 	if (ret < 0) {
-		kvmx_handle_del(h);
+		kvmx_queue_del(&vm->bell, &h->queue);
 		goto put_vm;
 	}
 	fput(file);
@@ -422,7 +423,7 @@ int kvmx_vm_info(struct kvmx_vm *vm, struct kvmx_vm_info *info)
 		info->nr_pages += s->slot[i].npages;
 	info->nr_vcpus = atomic_read(&vm->kvm->online_vcpus);
 	info->nr_trackers = vm->nr_trackers;
-	info->nr_handles = READ_ONCE(vm->nr_handles);
+	info->nr_handles = kvmx_vm_handles(vm);
 	info->ring_bytes = vm->kvm->dirty_ring_size;
 	info->generation = kvmx_slots_generation(vm->kvm, NULL);
 	kvmx_slots_free(s);

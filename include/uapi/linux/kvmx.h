@@ -632,7 +632,7 @@ struct kvmx_vm_ksm_set {
 #define KVMX_KSM_WHY_DOMAIN	4	/* another domain is live */
 #define KVMX_KSM_WHY_MIGRATION	5	/* a VM is being migrated [VMs] */
 #define KVMX_KSM_WHY_PINNED	6	/* memory is pinned for DMA [1/1000 of its pages] */
-#define KVMX_KSM_WHY_SHARED	7	/* KSM takes private anonymous memory only [1/1000 is not] */
+#define KVMX_KSM_WHY_SHARED	7	/* KSM takes private memory only [1/1000 is not] */
 #define KVMX_KSM_WHY_VOLATILE	8	/* its pages change all the time [1/1000] */
 #define KVMX_KSM_WHY_NO_GAIN	9	/* what could merge is not worth its cost [pages] */
 #define KVMX_KSM_WHY_COW	10	/* it broke what was merged for it [pages] */
@@ -642,7 +642,7 @@ struct kvmx_vm_ksm_set {
 #define KVMX_KSM_WHY_REACHED	14	/* all that can merge has merged */
 #define KVMX_KSM_WHY_NO_VM	15	/* no VM may merge */
 #define KVMX_KSM_WHY_SCANS	16	/* the epoch has made its scans [scans] */
-#define KVMX_KSM_WHY_COST	17	/* the epoch's cost exceeds what it gains, or its limit [ns] */
+#define KVMX_KSM_WHY_COST	17	/* the epoch's cost exceeds its gain or limit [ns] */
 #define KVMX_KSM_WHY_CHANGED	18	/* settings or memory of a VM have changed */
 #define KVMX_KSM_WHY_SAMPLING	19	/* it has yet to be looked at */
 #define KVMX_KSM_WHY_ERROR	20	/* the kernel refused [errno] */

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * An epoch: ksmd runs at full speed within the CPU budget, until it has done what it was to do.
+ */
+#include <linux/math64.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "arith.h"
+#include "ksm.h"
+#include "trace.h"
+
+/* How often to look at what ksmd does: often enough not to let it run far over the end. */
+#define TICK_MIN	(4 * NSEC_PER_MSEC)
+#define TICK_MAX	(200 * NSEC_PER_MSEC)
+#define FOREIGN_NS	(100 * NSEC_PER_MSEC)
+
+struct counts {
+	u64 freed;
+	u64 scans;
+	u64 scanned;
+	u64 cow;
+	u64 cpu;
+	u64 wall;
+};
+
+/**
+ * kvmx_ksm_freed() - pages that KSM has freed, on the whole host
+ *
+ * Return: the number.
+ */
+u64 kvmx_ksm_freed(void)
+{
+	u64 sum = kvmx_knobs_read(KVMX_KNOB_SHARING, 0);
+
+	/* These are counted apart, and cost nothing. */
+	if (kvmx_knobs_read(KVMX_KNOB_ZERO_PAGES, 0))
+		sum += kvmx_knobs_read(KVMX_KNOB_ZERO_SHARING, 0);
+	return sum;
+}
+
+/**
+ * kvmx_ksm_cow_events() - merged pages that were written to, on the whole host
+ *
+ * Return: the number since the host was started.
+ */
+u64 kvmx_ksm_cow_events(void)
+{
+	unsigned long *events;
+	u64 cow = 0;
+
+	events = kcalloc(NR_VM_EVENT_ITEMS, sizeof(*events), GFP_KERNEL);
+	if (events) {
+		all_vm_events(events);
+		cow = events[COW_KSM];
+	}
+	kfree(events);
+	return cow;
+}
+
+static void count(struct counts *c)
+{
+	c->freed = kvmx_ksm_freed();
+	c->scans = kvmx_knobs_read(KVMX_KNOB_FULL_SCANS, 0);
+	c->scanned = kvmx_knobs_read(KVMX_KNOB_SCANNED, 0);
+	c->cow = kvmx_ksm_cow_events();
+	c->cpu = kvmx_knobs_ksmd_ns();
+	c->wall = ktime_get_ns();
+}
+
+/* Pages that ksmd has mappings of, to know what a scan costs. */
+static u64 scan_pages(void)
+{
+	const struct kvmx_ksm_proc *p;
+	u64 sum = 0;
+
+	mutex_lock(&kvmx_ksm.lock);
+	list_for_each_entry(p, &kvmx_ksm.procs, node)
+		sum += p->live ? p->look.scan : 0;
+	mutex_unlock(&kvmx_ksm.lock);
+	return sum;
+}
+
+/* The fewest visits that the scans are known to have taken, where KSM does not count them. */
+static u64 visits(const struct counts *from, const struct counts *to, u64 pages)
+{
+	if (kvmx_knobs_has(KVMX_KNOB_SCANNED))
+		return to->scanned - from->scanned;
+	return (to->scans - from->scans) * pages;
+}
+
+static u32 migrating(void)
+{
+	const struct kvmx_ksm_proc *p;
+	u32 nr = 0;
+
+	mutex_lock(&kvmx_ksm.lock);
+	list_for_each_entry(p, &kvmx_ksm.procs, node)
+		nr += p->live && kvmx_ksm_proc_migrations(p);
+	mutex_unlock(&kvmx_ksm.lock);
+	return nr;
+}
+
+/* Whether something has happened that ends the epoch at once. */
+static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
+{
+	const struct kvmx_ksm_policy *policy = &kvmx_ksm.policy;
+	bool refuse = policy->domains == KVMX_KSM_STRICT &&
+		      policy->foreign == KVMX_KSM_FOREIGN_REFUSE;
+
+	*arg = 0;
+	if (!kvmx_knobs_check())
+		return KVMX_KSM_WHY_KNOBS;
+	if (kvmx_ksm_stopping() || atomic_read(&kvmx_ksm.holds))
+		return KVMX_KSM_WHY_CHANGED;
+	*arg = migrating();
+	if (*arg)
+		return KVMX_KSM_WHY_MIGRATION;
+	if (refuse && now >= *foreign_at) {
+		*foreign_at = now + FOREIGN_NS;
+		*arg = kvmx_ksm_foreign();
+		WRITE_ONCE(kvmx_ksm.nr_foreign, *arg);
+		if (*arg)
+			return KVMX_KSM_WHY_FOREIGN;
+	}
+	return 0;
+}
+
+static u64 tick(const struct kvmx_ksm_plan_out *plan, const struct counts *begin,
+		const struct counts *now, u64 pages, u64 visit_ns)
+{
+	u64 cpu = now->cpu - begin->cpu, all = plan->scans * pages * visit_ns, left;
+
+	/* An eighth of the time that is left, as ksmd has gone so far. */
+	left = all > cpu ? all - cpu : 0;
+	left = div64_u64(left * 1000, max(plan->cpu_permille, 1U)) / 8;
+	return clamp_t(u64, left, TICK_MIN, TICK_MAX);
+}
+
+static u32 budget(const struct kvmx_ksm_plan_out *plan)
+{
+	const struct kvmx_ksm_policy *policy = &kvmx_ksm.policy;
+	long available = si_mem_available();
+
+	if (available >= 0 && (u64)available << PAGE_SHIFT < policy->memory_target)
+		return policy->pressure_permille;
+	return plan->pressure ? policy->cpu_permille : plan->cpu_permille;
+}
+
+static u32 run(const struct kvmx_ksm_plan_out *plan, const struct counts *begin,
+	       struct counts *now, u64 *why_arg)
+{
+	struct kvmx_ksm_progress p = { .plan = plan, .policy = &kvmx_ksm.policy };
+	u64 pages = scan_pages(), visit_ns = max_t(u64, kvmx_ksm.visit_ns, 1), foreign_at = 0;
+	u64 scans = begin->scans, freed_before = 0, freed_scan = 0;
+	struct kvmx_ksm_pace pace;
+	u32 why;
+
+	for (;;) {
+		count(now);
+		p.scans = now->scans - begin->scans;
+		p.freed = now->freed > begin->freed ? now->freed - begin->freed : 0;
+		if (now->scans != scans) {
+			scans = now->scans;
+			freed_before = freed_scan;
+			freed_scan = p.freed;
+		}
+		p.freed_last_scan = p.freed > freed_before ? p.freed - freed_before : 0;
+		p.cpu_ns = now->cpu - begin->cpu;
+		p.cow = now->cow - begin->cow;
+		p.disturbed = disturbed(&foreign_at, now->wall, &p.disturbed_arg);
+		if (kvmx_ksm_epoch_over(&p, &why, why_arg))
+			return why;
+		if (visits(begin, now, pages) > 1000)
+			visit_ns = div64_u64(p.cpu_ns, visits(begin, now, pages)) + 1;
+		pace = kvmx_ksm_pace(visit_ns, budget(plan), p.cpu_ns, now->wall - begin->wall);
+		if (kvmx_knobs_drive(pace.pages, pace.sleep_ms))
+			return KVMX_KSM_WHY_KNOBS;
+		kvmx_ksm_sleep(tick(plan, begin, now, pages, visit_ns));
+	}
+}
+
+static void conclude(const struct counts *begin, const struct counts *end, u32 why, u64 pages)
+{
+	u64 seen = visits(begin, end, pages), cpu = end->cpu - begin->cpu;
+	u64 freed = end->freed > begin->freed ? end->freed - begin->freed : 0;
+	const struct kvmx_ksm_sum *d = &kvmx_ksm.domain;
+	struct kvmx_ksm_proc *p;
+
+	mutex_lock(&kvmx_ksm.lock);
+	kvmx_ksm.stopped = why;
+	kvmx_ksm.counters.epochs++;
+	kvmx_ksm.counters.full_scans += end->scans - begin->scans;
+	kvmx_ksm.counters.scanned += end->scanned - begin->scanned;
+	kvmx_ksm.counters.epoch_merged += freed;
+	kvmx_ksm.counters.ksmd_ns += cpu;
+	if (seen > 1000)
+		kvmx_ksm.visit_ns = div64_u64(cpu, seen) + 1;
+	list_for_each_entry(p, &kvmx_ksm.procs, node) {
+		if (!p->live)
+			continue;
+		p->merged = kvmx_ksm_proc_merged(p);
+		p->freed = min(p->est.mergeable,
+			       kvmx_muldiv(p->merged, d->mergeable, max(d->copies, 1ULL)));
+		/* What all scans have left, more of them will leave, too. */
+		if (why == KVMX_KSM_WHY_SCANS)
+			p->left = p->est.mergeable - p->freed;
+		/* A scan has brought KSM's count up to date. */
+		if (end->scans > begin->scans + 1) {
+			p->is_new = false;
+			p->touched = false;
+			p->cow_new = 0;
+		}
+	}
+	mutex_unlock(&kvmx_ksm.lock);
+}
+
+/**
+ * kvmx_ksm_epoch() - run an epoch
+ * @plan: what for
+ *
+ * Context: the worker; no lock held.
+ */
+void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan)
+{
+	struct counts begin, end;
+	u64 why_arg = 0, pages = scan_pages();
+	u32 why;
+
+	WRITE_ONCE(kvmx_ksm.in_epoch, true);
+	/* Whoever wants ksmd to stand still has said so, or will wait for the end of the epoch. */
+	smp_mb();
+	if (atomic_read(&kvmx_ksm.holds))
+		goto out;
+	kvmx_ksm_host_state(KVMX_KSM_HOST_STATE_EPOCH);
+	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_BEGIN, plan->gain);
+	count(&begin);
+	why = run(plan, &begin, &end, &why_arg);
+	kvmx_knobs_rest();
+	count(&end);
+	conclude(&begin, &end, why, pages);
+	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_END, (u64)why << 56 |
+		       (end.freed > begin.freed ? end.freed - begin.freed : 0));
+	trace_kvmx_ksm_epoch(plan->gain, end.freed - begin.freed, end.scans - begin.scans,
+			     end.scanned - begin.scanned, end.cpu - begin.cpu,
+			     end.wall - begin.wall, why);
+out:
+	WRITE_ONCE(kvmx_ksm.in_epoch, false);
+	wake_up_all(&kvmx_ksm.wait);
+}
