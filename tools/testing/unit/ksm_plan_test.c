@@ -571,6 +571,93 @@ TEST(domains)
 	EXPECT_EQ(KVMX_KSM_WHY_DOMAIN, h.vm[3].why);
 }
 
+TEST(domain_without_memory_to_give_back)
+{
+	struct host h;
+
+	/* three VMs with a domain each; the third is worth a little more than the first */
+	host_init(&h, 3, 3);
+	h.vm[1].domain = 1;
+	h.vm[2].domain = 2;
+	h.vm[1].mergeable *= 2;
+	h.vm[2].mergeable += 10;
+	h.vm[0].live = true;
+	h.in.live_domain = 0;
+	h.in.available = 0;
+	/* nothing is merged yet, so there is nothing to lose */
+	plan(&h);
+	EXPECT_EQ(1, h.out.domain);
+	EXPECT_EQ(UNMERGE, h.vm[0].todo);
+	/* the third does not wait for memory */
+	h.vm[0].merged = 1;
+	plan(&h);
+	EXPECT_EQ(0, h.out.domain);
+	EXPECT_EQ(KVMX_KSM_WHY_NO_MEMORY, h.vm[1].why);
+	EXPECT_EQ(KVMX_KSM_WHY_DOMAIN, h.vm[2].why);
+	/* a storm is a storm in any domain */
+	h.in.available = GIB;
+	h.vm[0].cow = 10000;
+	plan(&h);
+	EXPECT_EQ(1, h.out.domain);
+	EXPECT_EQ(KVMX_KSM_WHY_COW, h.vm[0].why);
+	EXPECT_TRUE(h.vm[0].evict);
+	h.vm[0].cow = 0;
+	/* by weight the third is worth most */
+	h.vm[2].weight = 200;
+	plan(&h);
+	EXPECT_EQ(2, h.out.domain);
+	/* while a VM cannot be judged, what it was worth last counts */
+	h.vm[2].domain = NO_DOMAIN;
+	h.vm[1].mergeable = h.vm[0].mergeable;
+	h.vm[0].migrating = true;
+	plan(&h);
+	EXPECT_EQ(0, h.out.domain);
+	EXPECT_EQ(KVMX_KSM_WHY_DOMAIN, h.vm[1].why);
+	EXPECT_EQ(LEAVE, h.vm[2].todo);
+	h.vm[0].migrating = false;
+	h.vm[0].sampled = false;
+	plan(&h);
+	EXPECT_EQ(0, h.out.domain);
+	EXPECT_EQ(KVMX_KSM_WHY_DOMAIN, h.vm[1].why);
+	EXPECT_EQ(KVMX_KSM_WHY_SAMPLING, h.vm[0].why);
+}
+
+/* who is in stays for half of what it takes to get in */
+TEST(hysteresis)
+{
+	struct host h;
+
+	host_init(&h, 1, 1);
+	h.vm[0].live = true;
+	h.in.live_domain = 0;
+	h.vm[0].mergeable = GIB_PAGES * 3 / 100 + 1;
+	plan(&h);
+	EXPECT_EQ(LEAVE, h.vm[0].todo);
+	EXPECT_FALSE(h.out.epoch);
+	h.vm[0].freed = h.vm[0].mergeable;
+	h.vm[0].merged = h.vm[0].freed;
+	plan(&h);
+	EXPECT_EQ(LEAVE, h.vm[0].todo);
+	h.vm[0].mergeable -= 2;
+	plan(&h);
+	EXPECT_EQ(UNMERGE, h.vm[0].todo);
+	EXPECT_EQ(KVMX_KSM_WHY_NO_GAIN, h.vm[0].why);
+	EXPECT_FALSE(h.vm[0].evict);
+	/* below the memory target everybody is in who gains anything */
+	h.in.policy.memory_target = h.in.available + 1;
+	plan(&h);
+	EXPECT_EQ(LEAVE, h.vm[0].todo);
+	host_init(&h, 1, 1);
+	h.vm[0].mergeable = 1;
+	h.in.policy.memory_target = h.in.available + 1;
+	plan(&h);
+	EXPECT_EQ(ADMIT, h.vm[0].todo);
+	EXPECT_TRUE(h.out.epoch);
+	h.vm[0].mergeable = 0;
+	plan(&h);
+	EXPECT_EQ(LEAVE, h.vm[0].todo);
+}
+
 TEST(too_dear_to_be_finished)
 {
 	struct host h;
@@ -829,6 +916,15 @@ TEST(epoch_over)
 	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
 	EXPECT_EQ(KVMX_KSM_WHY_MIGRATION, why);
 	EXPECT_EQ(2, arg);
+	/* writes to what was merged are no storm as long as more is merged */
+	p = (struct kvmx_ksm_progress) { .plan = &out, .policy = &policy };
+	p.freed = 2000;
+	p.cow = 2000;
+	out.gain = 5000;
+	EXPECT_FALSE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	p.cow++;
+	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	EXPECT_EQ(KVMX_KSM_WHY_COW, why);
 	/* without an expectation nothing is reached before its scans are made */
 	p = (struct kvmx_ksm_progress) { .plan = &out, .policy = &policy, .freed = 10 };
 	out.gain = 0;
@@ -899,6 +995,11 @@ TEST(pace)
 	pace = kvmx_ksm_pace(2000, 200, 0, 0);
 	EXPECT_EQ(2500, pace.pages);
 	EXPECT_EQ(20, pace.sleep_ms);
+	pace = kvmx_ksm_pace(2000, 300, 0, 0);
+	EXPECT_EQ(12, pace.sleep_ms);
+	/* at most twice the budget to catch up, that is 5 ms and 7.5 ms in turn */
+	pace = kvmx_ksm_pace(2000, 200, 0, 100 * SEC);
+	EXPECT_EQ(8, pace.sleep_ms);
 	pace = kvmx_ksm_pace(2000, 1000, 0, 0);
 	EXPECT_EQ(0, pace.sleep_ms);
 	for (i = 0; i < ROUNDS; i++) {
