@@ -460,11 +460,9 @@ static u64 root(__int128 x)
 	return int_sqrt(x >> shift) << shift / 2;
 }
 
-/* one content more than there was, for where there was none there may have been some */
-static u64 error_of(const struct kvmx_ksm_est_sum *sum, __int128 second, u64 limit)
+static u64 error_of(const struct kvmx_ksm_est_sum *sum, __int128 second)
 {
-	__int128 one = amount(ONE, limit);
-	__int128 var = sum->var + second + one * one - one * ONE;
+	__int128 var = sum->var + second;
 
 	return var > 0 ? CONFIDENCE * root(var) / ONE + 1 : 0;
 }
@@ -476,7 +474,7 @@ static void end_vm(const struct kvmx_ksm_estimate *est, struct kvmx_ksm_est_vm *
 	u64 pages = vm->s->pages;
 
 	vm->mergeable = kvmx_sub(pages, sum_pages(&vm->sum));
-	vm->err = error_of(&vm->sum, second_look(vm, limit), limit);
+	vm->err = error_of(&vm->sum, second_look(vm, limit));
 	vm->alone = min(kvmx_sub(pages, scale(vm->sum_alone, limit)), vm->mergeable);
 	vm->unstable = min(scale(vm->sum_unstable, limit), pages);
 	if (!vm->s->zero)
@@ -493,7 +491,7 @@ static void end_vm(const struct kvmx_ksm_estimate *est, struct kvmx_ksm_est_vm *
  */
 void kvmx_ksm_estimate_end(struct kvmx_ksm_estimate *est)
 {
-	u64 zero = 0, zero_kept = 0, pages = 0, limit = U64_MAX;
+	u64 zero = 0, zero_kept = 0, pages = 0;
 	struct kvmx_ksm_est_vm *vm;
 	__int128 second = 0;
 
@@ -505,13 +503,12 @@ void kvmx_ksm_estimate_end(struct kvmx_ksm_estimate *est)
 		zero_kept = taken(zero, est->max_sharing);
 	for (vm = est->vm; vm < est->vm + est->nr; vm++) {
 		end_vm(est, vm, zero, zero_kept);
-		limit = min(limit, est->class[vm->class].limit);
 		second += second_look(vm, est->class[vm->class].limit);
 	}
 	est->pages = kvmx_add(pages, zero);
 	est->zero = zero - zero_kept;
 	est->mergeable = kvmx_sub(pages, sum_pages(&est->sum)) + est->zero;
-	est->err = error_of(&est->sum, second, limit);
+	est->err = error_of(&est->sum, second);
 	est->contents = sum_pages(&est->twins) + (zero > 1 ? zero_kept : 0);
 	est->copies = min(kvmx_add(est->mergeable, est->contents), est->pages);
 }

@@ -496,12 +496,24 @@ TEST(order)
 	free_sketches();
 }
 
+FIXTURE(trials) {
+};
+
+FIXTURE_SETUP(trials)
+{
+}
+
+FIXTURE_TEARDOWN(trials)
+{
+	free_sketches();
+}
+
 /*
  * The interval holds 95 times in 100, for each kind of memory and for the VMs, too; the estimate
  * is right on average; and the error is what it is said to be: a sample with k contents has a
  * relative error of 1/sqrt(k) of the contents.
  */
-TEST(confidence)
+TEST_F_TIMEOUT(trials, confidence, 120)
 {
 	u32 i, k, v, hits, all = 0, vm_hits;
 	double bias, rms, width;
@@ -543,6 +555,64 @@ TEST(confidence)
 		memory_free(&m);
 	}
 	EXPECT_GE(all, TRIALS * ARRAY_SIZE(names) * 95 / 100);
+}
+
+/* within 10 % of what merges in the end, with VMs of some GiB of which a fifth is common */
+TEST_F_TIMEOUT(trials, accuracy, 60)
+{
+	struct memory m = {};
+	struct rnd r = { 10 };
+	struct truth t;
+	u32 v, trial;
+
+	memory_groups(&m, 0, 3, 40000, 1);
+	memory_zipf(&m, 4, 8000, &r);
+	for (v = 0; v < 4; v++) {
+		memory_groups(&m, v, v, 120000 + 50000 * v, 1);
+		memory_unstable(&m, v, 10000);
+	}
+	memory_shuffle(&m, &r);
+	t = memory_truth(&m, MAX_SHARING, false);
+	ASSERT_GE(t.mergeable, m.nr / 8);
+	ASSERT_LE(t.mergeable, m.nr / 4);
+	for (trial = 0; trial < 3; trial++) {
+		sample(&m, KVMX_KSM_SKETCH_MAX, rnd_next(&r));
+		ASSERT_NE(U64_MAX, sketch[0]->limit);
+		estimate(4, MAX_SHARING, false, 4096);
+		TH_LOG("%llu of %llu pages, estimate %llu +- %llu", (unsigned long long)t.mergeable,
+		       (unsigned long long)m.nr, (unsigned long long)est.mergeable,
+		       (unsigned long long)est.err);
+		EXPECT_LE(distance(est.mergeable, t.mergeable), t.mergeable / 10);
+		EXPECT_LE(est.err, t.mergeable / 10);
+		EXPECT_LE(distance(est.mergeable, t.mergeable), est.err * 3 / 2);
+	}
+	memory_free(&m);
+}
+
+/* small VMs are known as well as before next to a huge one that they have nothing in common with */
+TEST(huge_neighbour)
+{
+	struct kvmx_ksm_est_vm alone[2];
+	struct memory m = {};
+	struct rnd r = { 11 };
+	u32 v;
+
+	memory_groups(&m, 0, 1, 2000, 1);
+	memory_groups(&m, 0, 0, 2000, 2);
+	memory_groups(&m, 1, 1, 2000, 1);
+	memory_groups(&m, 2, 2, 200000, 1);
+	memory_shuffle(&m, &r);
+	sample(&m, SMALL, 12);
+	estimate(2, MAX_SHARING, false, 100);
+	memcpy(alone, vm, sizeof(alone));
+	EXPECT_LE(est.err, 400);
+	estimate(3, MAX_SHARING, false, 100);
+	for (v = 0; v < 2; v++) {
+		EXPECT_EQ(alone[v].mergeable, vm[v].mergeable);
+		EXPECT_EQ(alone[v].err, vm[v].err);
+	}
+	EXPECT_LE(vm[2].mergeable, vm[2].err);
+	memory_free(&m);
 	free_sketches();
 }
 
