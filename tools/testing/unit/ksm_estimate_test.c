@@ -589,6 +589,25 @@ TEST_F_TIMEOUT(trials, accuracy, 60)
 	memory_free(&m);
 }
 
+TEST(all_copies_change)
+{
+	struct memory m = {};
+	u32 i;
+
+	memory_groups(&m, 0, 0, 10, 5);
+	for (i = 0; i < m.nr; i++)
+		m.page[i].unstable = true;
+	memory_groups(&m, 0, 0, 10, 5);
+	sample(&m, SMALL, 1);
+	estimate(1, MAX_SHARING, false, 100);
+	EXPECT_EQ(50, vm[0].unstable);
+	EXPECT_EQ(40, vm[0].mergeable);
+	EXPECT_EQ(40, vm[0].alone);
+	EXPECT_EQ(40, est.mergeable);
+	memory_free(&m);
+	free_sketches();
+}
+
 /* small VMs are known as well as before next to a huge one that they have nothing in common with */
 TEST(huge_neighbour)
 {
