@@ -516,7 +516,7 @@ FIXTURE_TEARDOWN(trials)
 TEST_F_TIMEOUT(trials, confidence, 120)
 {
 	u32 i, k, v, hits, all = 0, vm_hits;
-	double bias, rms, width;
+	double bias, rms, width, contents;
 	struct memory m = {};
 	struct rnd r = { 8 };
 	struct truth t;
@@ -529,6 +529,7 @@ TEST_F_TIMEOUT(trials, confidence, 120)
 		bias = 0;
 		rms = 0;
 		width = 0;
+		contents = 0;
 		for (k = 0; k < TRIALS; k++) {
 			sample(&m, SMALL, rnd_next(&r));
 			estimate(m.nr_vms, MAX_SHARING, false, 4096);
@@ -536,6 +537,7 @@ TEST_F_TIMEOUT(trials, confidence, 120)
 			bias += (double)est.mergeable - t.mergeable;
 			rms += pow((double)est.mergeable - t.mergeable, 2);
 			width += est.err;
+			contents += (double)est.contents / TRIALS;
 			for (v = 0; v < m.nr_vms; v++)
 				vm_hits += fabs(vm[v].mergeable - t.vm[v]) <= vm[v].err + 2;
 		}
@@ -545,6 +547,7 @@ TEST_F_TIMEOUT(trials, confidence, 120)
 		TH_LOG("%s: %llu of %llu pages, bias %.0f, rms %.0f, err %.0f; held %u, VMs %u",
 		       names[i], (unsigned long long)t.mergeable, (unsigned long long)m.nr, bias,
 		       rms, width, hits, vm_hits / m.nr_vms);
+		EXPECT_LE(fabs(contents - t.contents), t.contents / 10);
 		/* 95 % less three standard deviations of the number of trials */
 		EXPECT_GE(hits, TRIALS * 95 / 100 - 9);
 		EXPECT_GE(vm_hits, m.nr_vms * (TRIALS * 95 / 100 - 9));
