@@ -130,10 +130,13 @@ static u64 tick(const struct kvmx_ksm_plan_out *plan, const struct counts *begin
 		const struct counts *now, u64 pages, u64 visit_ns)
 {
 	u64 cpu = now->cpu - begin->cpu, all = plan->scans * pages * visit_ns, left;
+	u64 gone = now->wall - begin->wall;
 
 	/* An eighth of the time that is left, as ksmd has gone so far. */
 	left = all > cpu ? all - cpu : 0;
 	left = div64_u64(left * 1000, max(plan->cpu_permille, 1U)) / 8;
+	/* At first not much is known of how fast ksmd is. */
+	left = min(left, gone / 8);
 	return clamp_t(u64, left, TICK_MIN, TICK_MAX);
 }
 
@@ -147,11 +150,11 @@ static u32 budget(const struct kvmx_ksm_plan_out *plan)
 	return plan->pressure ? policy->cpu_permille : plan->cpu_permille;
 }
 
-static u32 run(const struct kvmx_ksm_plan_out *plan, const struct counts *begin,
+static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct counts *begin,
 	       struct counts *now, u64 *why_arg)
 {
 	struct kvmx_ksm_progress p = { .plan = plan, .policy = &kvmx_ksm.policy };
-	u64 pages = scan_pages(), visit_ns = max_t(u64, kvmx_ksm.visit_ns, 1), foreign_at = 0;
+	u64 pages = scan_pages(), foreign_at = 0;
 	u64 scans = begin->scans, freed_before = 0, freed_scan = 0;
 	struct kvmx_ksm_pace pace;
 	u32 why;
@@ -218,10 +221,11 @@ static void conclude(const struct counts *begin, const struct counts *end, u32 w
 /**
  * kvmx_ksm_epoch() - run an epoch
  * @plan: what for
+ * @visit_ns: CPU time of a visit, as far as known
  *
  * Context: the worker; no lock held.
  */
-void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan)
+void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
 {
 	struct counts begin, end;
 	u64 why_arg = 0, pages = scan_pages();
@@ -235,7 +239,7 @@ void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan)
 	kvmx_ksm_host_state(KVMX_KSM_HOST_STATE_EPOCH);
 	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_BEGIN, plan->gain);
 	count(&begin);
-	why = run(plan, &begin, &end, &why_arg);
+	why = run(plan, visit_ns, &begin, &end, &why_arg);
 	kvmx_knobs_rest();
 	count(&end);
 	conclude(&begin, &end, why, pages);

@@ -11,7 +11,7 @@
  *			that unmerges. Held for as long as that takes, by nobody while ksmd runs
  *	kvmx_vm.lock	to look at memslots
  *	kvmx_ksm.lock	mutex; settings, results and counters. Never held for long
- *	mmap_lock	of a VMM, for a mapping or 64 pages at a time
+ *	mmap_lock	of a VMM, for a mapping or a few pages at a time
  *	kvmx_ksm.list_lock	spinlock; the list of address spaces
  *
  * What a VMM's memory is like (the ranges of kvmx_ksm_proc, @live) changes under kvmx_ksm.act.
@@ -309,7 +309,7 @@ struct kvmx_ksm_suspect {
 	u32 nr;
 };
 
-#define KVMX_KSM_SUSPECTS	256	/* of one address space; the others wait for the next look */
+#define KVMX_KSM_SUSPECTS	256	/* of one address space; others wait for the next look */
 
 /**
  * struct kvmx_ksm_subject - an address space that is looked at
@@ -349,7 +349,7 @@ int kvmx_ksm_sample_again(struct kvmx_ksm_subject *sub);
 int kvmx_ksm_look(void);
 
 /* epoch.c */
-void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan);
+void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns);
 u64 kvmx_ksm_freed(void);
 u64 kvmx_ksm_cow_events(void);
 
@@ -360,6 +360,7 @@ int kvmx_ksm_proc_unmerge(struct kvmx_ksm_proc *p);
 u64 kvmx_ksm_proc_merged(struct kvmx_ksm_proc *p);
 bool kvmx_ksm_proc_dead(const struct kvmx_ksm_proc *p);
 u32 kvmx_ksm_proc_migrations(const struct kvmx_ksm_proc *p);
+pid_t kvmx_ksm_proc_pid(const struct kvmx_ksm_proc *p);
 void kvmx_ksm_proc_state(struct kvmx_ksm_proc *p, u32 state, u32 why, u64 why_arg);
 void kvmx_ksm_reap(bool all);
 u64 kvmx_ksm_bytes(void);

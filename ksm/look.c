@@ -232,8 +232,10 @@ static u32 gather(struct look *l, u32 from, bool shared)
 	u32 i, to = from + 1;
 
 	for (i = to; i < l->nr; i++) {
-		if (shared || l->sub[i].p->key == l->sub[from].p->key)
-			swap(l->sub[i], l->sub[to++]);
+		if (!shared && l->sub[i].p->key != l->sub[from].p->key)
+			continue;
+		swap(l->sub[i], l->sub[to]);
+		to++;
 	}
 	return to - from;
 }

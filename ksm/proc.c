@@ -208,6 +208,18 @@ u64 kvmx_ksm_proc_merged(struct kvmx_ksm_proc *p)
 }
 
 /**
+ * kvmx_ksm_proc_pid() - the VMM's process
+ * @p: the object
+ *
+ * Context: under kvmx_ksm.act or kvmx_ksm.lock.
+ * Return: its number, as its first VM was created.
+ */
+pid_t kvmx_ksm_proc_pid(const struct kvmx_ksm_proc *p)
+{
+	return list_first_entry(&p->vms, struct kvmx_vm, ksm_node)->kvm->userspace_pid;
+}
+
+/**
  * kvmx_ksm_proc_state() - say what happens to it
  * @p: the object
  * @state: KVMX_KSM_STATE_*
@@ -330,6 +342,7 @@ void kvmx_ksm_reap(bool all)
 {
 	struct kvmx_ksm_proc *p, *next;
 	u32 pins;
+	int err;
 
 	lockdep_assert_held(&kvmx_ksm.act);
 	list_for_each_entry_safe(p, next, &kvmx_ksm.procs, node) {
@@ -344,14 +357,14 @@ void kvmx_ksm_reap(bool all)
 				kvmx_ksm_proc_refresh(p);
 			continue;
 		}
-		if (!kvmx_ksm_vma_restore(p))
-			forget(p);
-		else if (all) {
-			/* Unmerging would not fit: mergeable is a state that the VMM can live with. */
-			pr_warn("kvmx: no memory to unmerge process %d's, it stays mergeable\n",
-				list_first_entry(&p->vms, struct kvmx_vm, ksm_node)->kvm->userspace_pid);
-			forget(p);
-		}
+		err = kvmx_ksm_vma_restore(p);
+		if (err && !all)
+			continue;
+		/* Mergeable is a state that the VMM can live with. */
+		if (err)
+			pr_warn("kvmx: no memory to unmerge that of VMM %d\n",
+				kvmx_ksm_proc_pid(p));
+		forget(p);
 	}
 }
 

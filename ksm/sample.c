@@ -3,7 +3,7 @@
  * The page sampler. It never faults a page in and takes mmap_lock for one mapping at a time only:
  * pages are got the lockless way, with the worker in the VMM's address space, or not at all.
  *
- * Memory that is pinned is looked for first, and twice: a disk's transfer pins it for a moment only.
+ * Memory that is pinned is looked for first, and twice: a disk's transfer pins it for a moment.
  * Then every page's content is taken, and some time later that of those in the sketch once more.
  */
 #include <linux/highmem.h>

@@ -15,7 +15,7 @@
 #include "compat/mm.h"
 
 /* So that mmap_lock is never held for long. */
-#define CHUNK	(64 * PAGE_SIZE)
+#define CHUNK	(16 * PAGE_SIZE)
 #define VMAS	64
 
 static void note_lock(u64 since)

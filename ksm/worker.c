@@ -194,7 +194,7 @@ static void evict(struct kvmx_ksm_proc *p)
 	kvmx_ksm.counters.evictions++;
 	mutex_unlock(&kvmx_ksm.lock);
 	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_EVICTED,
-		       list_first_entry(&p->vms, struct kvmx_vm, ksm_node)->kvm->userspace_pid);
+		       kvmx_ksm_proc_pid(p));
 }
 
 static void tell_state(struct kvmx_ksm_proc *p, const struct kvmx_ksm_plan_in_vm *v)
@@ -332,7 +332,7 @@ static bool act(void)
 unlock:
 	mutex_unlock(&kvmx_ksm.act);
 	if (epoch) {
-		kvmx_ksm_epoch(&out);
+		kvmx_ksm_epoch(&out, in.visit_ns);
 		/* The worker alone lets go of them: they are all still there. */
 		mark_merging(procs, in.nr_vm, false);
 	}

@@ -210,6 +210,97 @@ int kvmx_predict(int fd, struct kvmx_predict *predict)
 	return call(fd, KVMX_PREDICT, predict);
 }
 
+int kvmx_ksm_host_set(int sys_fd, const struct kvmx_ksm_policy *policy, uint32_t flags)
+{
+	struct kvmx_ksm_host_set arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.policy = *policy,
+	};
+
+	return call(sys_fd, KVMX_KSM_HOST_SET, &arg);
+}
+
+int kvmx_ksm_host_get(int sys_fd, struct kvmx_ksm_host_get *host)
+{
+	memset(host, 0, sizeof(*host));
+	host->size = sizeof(*host);
+	return call(sys_fd, KVMX_KSM_HOST_GET, host);
+}
+
+int kvmx_ksm_plan(int sys_fd, uint32_t flags, struct kvmx_ksm_plan *plan,
+		  struct kvmx_ksm_plan_vm **vms)
+{
+	struct kvmx_ksm_plan_vm *array = NULL, *larger;
+	uint32_t nr = 0;
+	int ret;
+
+	*vms = NULL;
+	for (;;) {
+		memset(plan, 0, sizeof(*plan));
+		plan->size = sizeof(*plan);
+		plan->flags = flags;
+		plan->vms = (uintptr_t)array;
+		plan->nr_vms = nr;
+		plan->vm_size = sizeof(*array);
+		ret = call(sys_fd, KVMX_KSM_PLAN, plan);
+		if (ret != -ENOSPC)
+			break;
+		/* Room for some more: VMs come and go. */
+		nr = plan->nr_vms + 4;
+		larger = realloc(array, nr * sizeof(*array));
+		if (!larger) {
+			ret = -ENOMEM;
+			break;
+		}
+		array = larger;
+		/* What was asked for was seen when the first answer did not fit. */
+		flags &= ~KVMX_KSM_PLAN_FRESH;
+	}
+	if (ret < 0) {
+		free(array);
+		return ret;
+	}
+	*vms = array;
+	return plan->nr_vms;
+}
+
+int kvmx_vm_ksm_set(int fd, uint32_t mode, uint32_t weight, const uint8_t domain[KVMX_UUID_LEN],
+		    uint32_t flags)
+{
+	struct kvmx_vm_ksm_set arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.mode = mode,
+		.weight = weight,
+	};
+
+	if (domain) {
+		arg.flags |= KVMX_VM_KSM_DOMAIN;
+		memcpy(arg.domain, domain, sizeof(arg.domain));
+	}
+	return call(fd, KVMX_VM_KSM_SET, &arg);
+}
+
+int kvmx_vm_ksm_get(int fd, struct kvmx_vm_ksm_get *ksm)
+{
+	memset(ksm, 0, sizeof(*ksm));
+	ksm->size = sizeof(*ksm);
+	return call(fd, KVMX_VM_KSM_GET, ksm);
+}
+
+int kvmx_vm_ksm_pin(int fd, uint64_t gfn, uint64_t npages, uint32_t flags)
+{
+	struct kvmx_vm_ksm_pin arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.gfn = gfn,
+		.npages = npages,
+	};
+
+	return call(fd, KVMX_VM_KSM_PIN, &arg);
+}
+
 int kvmx_read_event(int fd, struct kvmx_event *event, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };

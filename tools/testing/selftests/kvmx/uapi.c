@@ -24,6 +24,7 @@ struct buffers {
 	struct kvmx_run runs[64];
 	struct kvmx_point points[KVMX_MAX_POINTS];
 	struct kvmx_point curve[2];
+	struct kvmx_ksm_plan_vm plan[8];
 };
 
 struct context {
@@ -142,6 +143,35 @@ static void fill_predict(struct context *ctx, void *p)
 	arg->point_size = sizeof(struct kvmx_point);
 	arg->total_pages = 65536;
 	arg->remaining_pages = ~0ULL;
+}
+
+static void fill_plan(struct context *ctx, void *p)
+{
+	struct kvmx_vm_ksm_set mode = KX_ARG(kvmx_vm_ksm_set, .mode = KVMX_KSM_AUTO);
+	struct kvmx_ksm_plan *arg = p;
+
+	/* There is no plan without a VM. */
+	kx_ioctl(ctx->fd[FD_VM], KVMX_VM_KSM_SET, &mode);
+	arg->vms = (uintptr_t)ctx->buf->plan;
+	arg->nr_vms = 8;
+	arg->vm_size = sizeof(struct kvmx_ksm_plan_vm);
+}
+
+static void fill_ksm_set(struct context *ctx, void *p)
+{
+	struct kvmx_vm_ksm_set *arg = p;
+
+	(void)ctx;
+	arg->mode = KVMX_KSM_AUTO;
+}
+
+static void fill_pin(struct context *ctx, void *p)
+{
+	struct kvmx_vm_ksm_pin *arg = p;
+
+	(void)ctx;
+	arg->gfn = VM_DATA_GFN;
+	arg->npages = 1;
 }
 
 static void fill_nothing(struct context *ctx, void *p)
@@ -281,6 +311,67 @@ static const struct op ops[] = {
 			{ AT(kvmx_tracker_curve, total_pages), 8 },
 		},
 	},
+	{
+		.name = "KSM_HOST_SET", .nr = KVMX_KSM_HOST_SET, .kinds = ON(FD_SYSTEM),
+		.size = sizeof(struct kvmx_ksm_host_set), .fill = fill_nothing,
+		.flags = KVMX_KSM_HOST_BIND | KVMX_KSM_HOST_TAKE,
+	},
+	{
+		.name = "KSM_HOST_GET", .nr = KVMX_KSM_HOST_GET, .kinds = ON(FD_SYSTEM),
+		.size = sizeof(struct kvmx_ksm_host_get), .fill = fill_nothing,
+		.out = {
+			{ AT(kvmx_ksm_host_get, policy), sizeof(struct kvmx_ksm_policy) },
+			{ AT(kvmx_ksm_host_get, state), 4 },
+			{ AT(kvmx_ksm_host_get, why), 12 },
+			{ AT(kvmx_ksm_host_get, knobs), 8 },
+			{ AT(kvmx_ksm_host_get, knob), KVMX_KSM_KNOB_LEN },
+			{ AT(kvmx_ksm_host_get, live_domain), KVMX_UUID_LEN },
+			{ AT(kvmx_ksm_host_get, nr_vms), 16 },
+			{ AT(kvmx_ksm_host_get, pages), 64 },
+			{ AT(kvmx_ksm_host_get, mergeable_pages), 48 },
+			{ AT(kvmx_ksm_host_get, epochs), 56 },
+			{ AT(kvmx_ksm_host_get, ksmd_ns), 72 },
+		},
+	},
+	{
+		.name = "KSM_PLAN", .nr = KVMX_KSM_PLAN, .kinds = ON(FD_SYSTEM),
+		.size = sizeof(struct kvmx_ksm_plan), .fill = fill_plan,
+		.flags = KVMX_KSM_PLAN_FRESH,
+		.reserved = { AT(kvmx_ksm_plan, __reserved), 4 },
+		.pointer = { AT(kvmx_ksm_plan, vms), 8 },
+		.out = {
+			{ AT(kvmx_ksm_plan, epoch), 4 },
+			{ AT(kvmx_ksm_plan, scans), 4 },
+			{ AT(kvmx_ksm_plan, why), 4 },
+			{ AT(kvmx_ksm_plan, why_arg), 8 },
+			{ AT(kvmx_ksm_plan, domain), KVMX_UUID_LEN },
+			{ AT(kvmx_ksm_plan, gain_pages), 8 },
+			{ AT(kvmx_ksm_plan, cost_ns), 8 },
+			{ AT(kvmx_ksm_plan, unmerge_pages), 8 },
+		},
+	},
+	{
+		.name = "VM_KSM_SET", .nr = KVMX_VM_KSM_SET, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_ksm_set), .fill = fill_ksm_set,
+		.flags = KVMX_VM_KSM_DOMAIN | KVMX_VM_KSM_KEEP,
+	},
+	{
+		.name = "VM_KSM_GET", .nr = KVMX_VM_KSM_GET, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_ksm_get), .fill = fill_nothing,
+		.out = {
+			{ AT(kvmx_vm_ksm_get, mode), 8 },
+			{ AT(kvmx_vm_ksm_get, domain), KVMX_UUID_LEN },
+			{ AT(kvmx_vm_ksm_get, state), 8 },
+			{ AT(kvmx_vm_ksm_get, why_arg), 24 },
+			{ AT(kvmx_vm_ksm_get, mergeable_pages), 56 },
+			{ AT(kvmx_vm_ksm_get, shared_pages), 56 },
+		},
+	},
+	{
+		.name = "VM_KSM_PIN", .nr = KVMX_VM_KSM_PIN, .kinds = ON(FD_VM),
+		.size = sizeof(struct kvmx_vm_ksm_pin), .fill = fill_pin,
+		.flags = KVMX_VM_KSM_UNPIN,
+	},
 	/* The last two want a VM without trackers. */
 	{
 		.name = "VM_SAMPLE", .nr = KVMX_VM_SAMPLE, .kinds = ON(FD_VM),
@@ -295,7 +386,7 @@ static const struct op ops[] = {
 	{
 		.name = "TRACKER_CREATE", .nr = KVMX_TRACKER_CREATE, .kinds = ON(FD_VM),
 		.size = sizeof(struct kvmx_tracker_create), .fill = fill_nothing,
-		.flags = KVMX_TRACKER_CLEAN, .returns_fd = true,
+		.flags = KVMX_TRACKER_CLEAN | KVMX_TRACKER_MIGRATION, .returns_fd = true,
 	},
 };
 
