@@ -182,8 +182,72 @@ int kvmx_tracker_curve(int fd, struct kvmx_point *points, uint32_t nr_points,
 int kvmx_predict(int fd, struct kvmx_predict *predict);
 
 /**
- * kvmx_read_event() - wait for an event of a VM
+ * kvmx_ksm_host_set() - set what holds for merging on the whole host
+ * @sys_fd: a system fd
+ * @policy: the policy; a number that is 0 stands for its default
+ * @flags: KVMX_KSM_HOST_BIND, KVMX_KSM_HOST_TAKE
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_ksm_host_set(int sys_fd, const struct kvmx_ksm_policy *policy, uint32_t flags);
+
+/**
+ * kvmx_ksm_host_get() - read policy, estimate and counters
+ * @sys_fd: a system fd
+ * @host: filled in
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_ksm_host_get(int sys_fd, struct kvmx_ksm_host_get *host);
+
+/**
+ * kvmx_ksm_plan() - ask what would be merged next, and why
+ * @sys_fd: a system fd
+ * @flags: KVMX_KSM_PLAN_FRESH
+ * @plan: filled in
+ * @vms: set to an array that the caller frees, or NULL after an error
+ *
+ * Return: the number of entries in @vms, or a negative errno value.
+ */
+int kvmx_ksm_plan(int sys_fd, uint32_t flags, struct kvmx_ksm_plan *plan,
+		  struct kvmx_ksm_plan_vm **vms);
+
+/**
+ * kvmx_vm_ksm_set() - say whether a VM's memory may be merged
  * @fd: a kvmx VM fd
+ * @mode: KVMX_KSM_UNSET, _OFF, _AUTO or _ALWAYS
+ * @weight: in 1/100, 0 for 100
+ * @domain: UUID of the trust domain, all zero for its own, or NULL to leave it
+ * @flags: KVMX_VM_KSM_KEEP
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_ksm_set(int fd, uint32_t mode, uint32_t weight, const uint8_t domain[KVMX_UUID_LEN],
+		    uint32_t flags);
+
+/**
+ * kvmx_vm_ksm_get() - read what is done with a VM's memory, and why
+ * @fd: a kvmx VM fd
+ * @ksm: filled in
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_ksm_get(int fd, struct kvmx_vm_ksm_get *ksm);
+
+/**
+ * kvmx_vm_ksm_pin() - say that memory is about to be pinned for DMA, or is not any more
+ * @fd: a kvmx VM fd
+ * @gfn: first guest frame
+ * @npages: pages, at least 1
+ * @flags: 0 or KVMX_VM_KSM_UNPIN
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_vm_ksm_pin(int fd, uint64_t gfn, uint64_t npages, uint32_t flags);
+
+/**
+ * kvmx_read_event() - wait for an event of a VM or of the host
+ * @fd: a kvmx VM fd, or a system fd opened with CAP_SYS_ADMIN
  * @event: filled in
  * @timeout_ms: how long to wait; 0: not at all; negative: without bound
  *
