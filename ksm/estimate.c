@@ -34,6 +34,7 @@
  * A page whose content does not last until KSM has seen it twice is not merged. Each content has
  * one page, chosen at random, that is looked at again. If it has changed, all copies that the VM
  * has are taken to stay: right on average, and part of the error.
+ * Only where that is so in all VMs a content is missed though some copies of it may last.
  *
  * Zero pages are many, so they are counted and not sampled. One KSM page stands for max_sharing
  * pages only, and more copies take more.
