@@ -15,6 +15,14 @@
 #define TICK_MAX	(200 * NSEC_PER_MSEC)
 #define FOREIGN_NS	(100 * NSEC_PER_MSEC)
 
+/*
+ * A batch of ksmd ends where a scan of all memory does. If that takes no longer than this, or is of
+ * so few pages, each scan is a batch of its own, with a pause in which the next can be prevented.
+ */
+#define SHORT_SCAN_NS	(100 * NSEC_PER_MSEC)
+#define SHORT_SCAN_PAGES	8192
+#define SHORT_PAUSE_MS	24
+
 struct counts {
 	u64 freed;
 	u64 scans;
@@ -150,13 +158,27 @@ static u32 budget(const struct kvmx_ksm_plan_out *plan)
 	return plan->pressure ? policy->cpu_permille : plan->cpu_permille;
 }
 
+static struct kvmx_ksm_pace pace(u64 pages, u64 visit_ns, u32 permille, u64 used, u64 wall)
+{
+	struct kvmx_ksm_pace p = kvmx_ksm_pace(visit_ns, permille, used, wall);
+	u64 scan_ns = pages * visit_ns;
+
+	if (scan_ns > SHORT_SCAN_NS && pages > SHORT_SCAN_PAGES)
+		return p;
+	p.sleep_ms = max3(p.sleep_ms, (u32)SHORT_PAUSE_MS,
+			  (u32)div64_u64(scan_ns * (1000 - permille),
+					 (u64)max(permille, 1U) * NSEC_PER_MSEC));
+	p.pages = 2 * pages;
+	return p;
+}
+
 static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct counts *begin,
 	       struct counts *now, u64 *why_arg)
 {
 	struct kvmx_ksm_progress p = { .plan = plan, .policy = &kvmx_ksm.policy };
 	u64 pages = scan_pages(), foreign_at = 0;
 	u64 scans = begin->scans, freed_before = 0, freed_scan = 0;
-	struct kvmx_ksm_pace pace;
+	struct kvmx_ksm_pace speed;
 	u32 why;
 
 	for (;;) {
@@ -176,8 +198,8 @@ static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct 
 			return why;
 		if (visits(begin, now, pages) > 1000)
 			visit_ns = div64_u64(p.cpu_ns, visits(begin, now, pages)) + 1;
-		pace = kvmx_ksm_pace(visit_ns, budget(plan), p.cpu_ns, now->wall - begin->wall);
-		if (kvmx_knobs_drive(pace.pages, pace.sleep_ms))
+		speed = pace(pages, visit_ns, budget(plan), p.cpu_ns, now->wall - begin->wall);
+		if (kvmx_knobs_drive(speed.pages, speed.sleep_ms))
 			return KVMX_KSM_WHY_KNOBS;
 		kvmx_ksm_sleep(tick(plan, begin, now, pages, visit_ns));
 	}

@@ -675,6 +675,78 @@ TEST_F_TIMEOUT(ksm, counts, TIMEOUT)
 	EXPECT_EQ(255, g.mergeable_pages);
 }
 
+/* Unmerging what does not fit is refused, and nobody is killed for memory. */
+TEST_F_TIMEOUT(ksm, no_memory, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = quick();
+	struct peer *p = self->peer;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		START(i, PAGES);
+		ASSERT_EQ(0, peer_fill(&p[i], 0, 0, PAGES, 9));
+		ASSERT_EQ(0, vm_set(&p[i], KVMX_KSM_AUTO, red, 0));
+	}
+	ASSERT_TRUE(epoch_passes(self->sys, &policy));
+	EXPECT_LE((long)PAGES - 4, peer_shared(&p[0], 0, &p[1], 0));
+	/* More than there is must stay free. */
+	policy.reserve = 1ULL << 50;
+	ASSERT_EQ(0, host_set(self->sys, &policy, 0));
+	EXPECT_EQ(-ENOMEM, vm_set(&p[0], KVMX_KSM_OFF, red, 0));
+	EXPECT_EQ(KVMX_KSM_AUTO, vm_get(&p[0]).mode);
+	EXPECT_EQ(-ENOMEM, vm_set(&p[0], KVMX_KSM_AUTO, blue, 0));
+	EXPECT_EQ(-ENOMEM, host_off(self->sys));
+	EXPECT_EQ(KVMX_KSM_HOST_ON, host_get(self->sys).policy.mode);
+	memcpy(policy.domain, blue, sizeof(blue));
+	EXPECT_EQ(-ENOMEM, host_set(self->sys, &policy, 0));
+	EXPECT_LE((long)PAGES - 4, peer_shared(&p[0], 0, &p[1], 0));
+	memset(policy.domain, 0, sizeof(policy.domain));
+	policy.reserve = 0;
+	ASSERT_EQ(0, host_set(self->sys, &policy, 0));
+	EXPECT_EQ(0, vm_set(&p[0], KVMX_KSM_OFF, red, 0));
+	EXPECT_EQ(0, peer_shared(&p[0], 0, &p[1], 0));
+}
+
+/* A setting that is to be kept outlives the VM fd, another one does not. */
+TEST_F_TIMEOUT(ksm, keep, TIMEOUT)
+{
+	struct peer *a = &self->peer[0];
+	int i, ms, kvm_fd;
+
+	START(0, 64);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vm_set(a, KVMX_KSM_AUTO, NULL, i ? KVMX_VM_KSM_KEEP : 0));
+		EXPECT_EQ(1, host_get(self->sys).nr_vms);
+		kvm_fd = peer_vm_fd(a);
+		ASSERT_LE(0, kvm_fd);
+		close(a->handle);
+		for (ms = 0; ms < 2000 && host_get(self->sys).nr_vms; ms += 20)
+			sleep_ms(20);
+		EXPECT_EQ(i, host_get(self->sys).nr_vms);
+		a->handle = kx_vm(kvm_fd);
+		close(kvm_fd);
+		ASSERT_LE(0, a->handle);
+		EXPECT_EQ(i ? KVMX_KSM_AUTO : KVMX_KSM_UNSET, vm_get(a).mode);
+	}
+}
+
+/* Thousands of mappings: what belongs to a memslot may merge, however much it is cut up. */
+TEST_F_TIMEOUT(ksm, many_mappings, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = quick();
+	struct peer *a = &self->peer[0];
+
+	START(0, 4 * PAGES);
+	ASSERT_EQ(0, peer_fill(a, 0, 0, 4 * PAGES, PEER_SAME | 3));
+	ASSERT_EQ(0, peer_cut(a, 0));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_AUTO, NULL, 0));
+	ASSERT_TRUE(epoch_passes(self->sys, &policy));
+	EXPECT_LE((long)(4 * PAGES) - 4, peer_merged(a, 0));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_OFF, NULL, 0));
+	EXPECT_EQ(0, peer_merged(a, 0));
+	EXPECT_FALSE(peer_mergeable(a, 0));
+}
+
 /* VMMs die at any moment. */
 TEST_F_TIMEOUT(ksm, killed, TIMEOUT)
 {

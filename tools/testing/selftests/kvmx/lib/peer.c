@@ -26,10 +26,10 @@
 #define WORDS (PAGE_SIZE / sizeof(uint64_t))
 #define PAGEMAP_PRESENT (1ULL << 63)
 #define PAGEMAP_PFN ((1ULL << 55) - 1)
-#define KPF_KSM 21
+#define PAGEMAP_EXCLUSIVE (1ULL << 56)
 
 enum op {
-	OP_FILL, OP_VERIFY, OP_PIN, OP_UNPIN, OP_CHURN, OP_MADVISE, OP_TRACK, OP_UNTRACK,
+	OP_FILL, OP_VERIFY, OP_PIN, OP_UNPIN, OP_CHURN, OP_MADVISE, OP_TRACK, OP_UNTRACK, OP_CUT,
 };
 
 struct request {
@@ -131,6 +131,16 @@ static int do_churn(const struct request *r)
 	return -pthread_create(&thread, NULL, churn, &copies[nr++]);
 }
 
+static int do_cut(const struct request *r)
+{
+	uint64_t i;
+
+	for (i = 0; i < self.area[r->area].npages; i += 2)
+		if (madvise(page_at(r, i), PAGE_SIZE, MADV_DONTDUMP))
+			return -errno;
+	return 0;
+}
+
 static int do_track(uint32_t flags)
 {
 	int handle = kx_vm(self.vm.fd);
@@ -160,6 +170,8 @@ static int serve_one(const struct request *r)
 		       -errno : 0;
 	case OP_TRACK:
 		return do_track(r->arg);
+	case OP_CUT:
+		return do_cut(r);
 	case OP_UNTRACK:
 		return close(self.tracker) ? -errno : 0;
 	}
@@ -204,7 +216,8 @@ static void serve(int sock, uint32_t nr, const uint64_t *npages, enum mem_kind k
 		ret = map_areas(nr, npages, kind);
 	if (!ret)
 		ret = send_fd(sock, self.vm.fd);
-	if (ret || write(sock, self.area, sizeof(self.area)) != sizeof(self.area)) {
+	if (ret || write(sock, &self.vm.fd, sizeof(int)) != sizeof(int) ||
+	    write(sock, self.area, sizeof(self.area)) != sizeof(self.area)) {
 		fprintf(stderr, "peer: %s\n", strerror(-ret));
 		_exit(1);
 	}
@@ -239,7 +252,8 @@ int peer_start(struct peer *p, uint32_t nr_areas, const uint64_t *npages, enum m
 	fd = recv_fd(p->sock);
 	if (fd < 0)
 		return fd;
-	if (recv(p->sock, p->area, sizeof(p->area), MSG_WAITALL) != sizeof(p->area))
+	if (recv(p->sock, &p->vm_fd, sizeof(int), MSG_WAITALL) != sizeof(int) ||
+	    recv(p->sock, p->area, sizeof(p->area), MSG_WAITALL) != sizeof(p->area))
 		return -EPIPE;
 	p->handle = kx_vm(fd);
 	close(fd);
@@ -304,6 +318,22 @@ int peer_madvise(struct peer *p, uint32_t area, int advice)
 	return ask(p, &(struct request){ OP_MADVISE, area, 0, 0, advice });
 }
 
+int peer_cut(struct peer *p, uint32_t area)
+{
+	return ask(p, &(struct request){ .op = OP_CUT, .area = area });
+}
+
+int peer_vm_fd(struct peer *p)
+{
+	int pidfd = syscall(SYS_pidfd_open, p->pid, 0), fd;
+
+	if (pidfd < 0)
+		return -errno;
+	fd = syscall(SYS_pidfd_getfd, pidfd, p->vm_fd, 0);
+	close(pidfd);
+	return fd < 0 ? -errno : fd;
+}
+
 int peer_track(struct peer *p, uint32_t flags)
 {
 	return ask(p, &(struct request){ .op = OP_TRACK, .arg = flags });
@@ -314,26 +344,33 @@ int peer_untrack(struct peer *p)
 	return ask(p, &(struct request){ .op = OP_UNTRACK });
 }
 
-/* All page frame numbers of an area, or NULL. */
-static uint64_t *pfns(const struct peer *p, uint32_t area)
+/* The entries of /proc/PID/pagemap of an area, or NULL. */
+static uint64_t *pagemap(const struct peer *p, uint32_t area)
 {
-	uint64_t n = p->area[area].npages, i, *pfn;
+	size_t bytes = p->area[area].npages * sizeof(uint64_t);
+	uint64_t *entry = malloc(bytes);
 	char path[64];
 	int fd;
 
-	pfn = calloc(n, sizeof(*pfn));
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", p->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (!pfn || fd < 0 ||
-	    pread(fd, pfn, n * sizeof(*pfn),
-		  p->area[area].hva / PAGE_SIZE * sizeof(*pfn)) != (ssize_t)(n * sizeof(*pfn))) {
-		free(pfn);
-		pfn = NULL;
+	if (!entry || fd < 0 ||
+	    pread(fd, entry, bytes, p->area[area].hva / PAGE_SIZE * sizeof(*entry)) !=
+	    (ssize_t)bytes) {
+		free(entry);
+		entry = NULL;
 	}
-	for (i = 0; pfn && i < n; i++)
-		pfn[i] = pfn[i] & PAGEMAP_PRESENT ? pfn[i] & PAGEMAP_PFN : 0;
 	if (fd >= 0)
 		close(fd);
+	return entry;
+}
+
+static uint64_t *pfns(const struct peer *p, uint32_t area)
+{
+	uint64_t *pfn = pagemap(p, area), i;
+
+	for (i = 0; pfn && i < p->area[area].npages; i++)
+		pfn[i] = pfn[i] & PAGEMAP_PRESENT ? pfn[i] & PAGEMAP_PFN : 0;
 	return pfn;
 }
 
@@ -349,22 +386,14 @@ uint64_t peer_pfn(const struct peer *p, uint32_t area, uint64_t page)
 
 long peer_merged(const struct peer *p, uint32_t area)
 {
-	uint64_t *pfn = pfns(p, area), flags, i;
+	uint64_t *entry = pagemap(p, area), i;
 	long sum = 0;
-	int fd;
 
-	fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
-	if (!pfn || fd < 0) {
-		free(pfn);
+	if (!entry)
 		return -1;
-	}
-	for (i = 0; i < p->area[area].npages; i++) {
-		if (pfn[i] && pread(fd, &flags, sizeof(flags), pfn[i] * sizeof(flags)) ==
-			      sizeof(flags))
-			sum += flags >> KPF_KSM & 1;
-	}
-	close(fd);
-	free(pfn);
+	for (i = 0; i < p->area[area].npages; i++)
+		sum += (entry[i] & (PAGEMAP_PRESENT | PAGEMAP_EXCLUSIVE)) == PAGEMAP_PRESENT;
+	free(entry);
 	return sum;
 }
 

@@ -22,6 +22,7 @@ struct peer_area {
 struct peer {
 	pid_t pid;
 	int sock;
+	int vm_fd;	/* KVM's fd, in the VMM */
 	int handle;	/* the test's own VM fd */
 	uint32_t nr_areas;
 	struct peer_area area[PEER_AREAS];	/* each a mapping and a memslot, by address */
@@ -42,6 +43,10 @@ int peer_pin(struct peer *p, uint32_t area, uint64_t first, uint64_t npages);
 int peer_unpin(struct peer *p);
 /* Write to the pages every few milliseconds until the VMM ends. */
 int peer_churn(struct peer *p, uint32_t area, uint64_t first, uint64_t npages);
+/* Make every other page a mapping of its own. */
+int peer_cut(struct peer *p, uint32_t area);
+/* The VM's fd, as pidfd_getfd(2) would give it. */
+int peer_vm_fd(struct peer *p);
 int peer_madvise(struct peer *p, uint32_t area, int advice);
 /* A tracker in the VMM, until peer_untrack(). */
 int peer_track(struct peer *p, uint32_t flags);
@@ -49,7 +54,10 @@ int peer_untrack(struct peer *p);
 
 /* 0 if the page is not in memory */
 uint64_t peer_pfn(const struct peer *p, uint32_t area, uint64_t page);
-/* How many pages of an area are KSM's, by their page frames. */
+/*
+ * How many pages of an area are mapped elsewhere, too. /proc/kpageflags cannot be asked for KSM's
+ * pages: 6.12 takes every anonymous page for one.
+ */
 long peer_merged(const struct peer *p, uint32_t area);
 /* How many pages of two areas have the same page frame. */
 long peer_shared(const struct peer *a, uint32_t area_a, const struct peer *b, uint32_t area_b);
