@@ -126,8 +126,7 @@ static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
 		return KVMX_KSM_WHY_MIGRATION;
 	if (refuse && now >= *foreign_at) {
 		*foreign_at = now + FOREIGN_NS;
-		*arg = kvmx_ksm_foreign();
-		WRITE_ONCE(kvmx_ksm.nr_foreign, *arg);
+		*arg = kvmx_ksm_foreign(true);
 		if (*arg)
 			return KVMX_KSM_WHY_FOREIGN;
 	}
@@ -246,12 +245,13 @@ static void conclude(const struct counts *begin, const struct counts *end, u32 w
  * @visit_ns: CPU time of a visit, as far as known
  *
  * Context: the worker; no lock held.
+ * Return: KVMX_KSM_WHY_*: why it has ended.
  */
-void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
+u32 kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
 {
 	struct counts begin, end;
 	u64 why_arg = 0, pages = scan_pages();
-	u32 why;
+	u32 why = KVMX_KSM_WHY_CHANGED;
 
 	WRITE_ONCE(kvmx_ksm.in_epoch, true);
 	/* Whoever wants ksmd to stand still has said so, or will wait for the end of the epoch. */
@@ -273,4 +273,5 @@ void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
 out:
 	WRITE_ONCE(kvmx_ksm.in_epoch, false);
 	wake_up_all(&kvmx_ksm.wait);
+	return why;
 }

@@ -9,16 +9,18 @@
 #include "ksm.h"
 #include "compat/mm.h"
 
-#define AT_ONCE	16
+#define AT_ONCE	32
 
-static bool managed(const struct mm_struct *mm)
+/* Whether kvmx knows an address space, and, if asked so, wants its memory to merge now. */
+static bool managed(const struct mm_struct *mm, bool live)
 {
 	const struct kvmx_ksm_proc *p;
 	bool found = false;
 
 	spin_lock(&kvmx_ksm.list_lock);
 	list_for_each_entry(p, &kvmx_ksm.procs, node) {
-		found = p->mm == mm && READ_ONCE(p->mode) != KVMX_KSM_UNSET;
+		found = p->mm == mm && READ_ONCE(p->mode) != KVMX_KSM_UNSET &&
+			(!live || READ_ONCE(p->live));
 		if (found)
 			break;
 	}
@@ -27,7 +29,7 @@ static bool managed(const struct mm_struct *mm)
 }
 
 /* The address space of a process that KSM knows and kvmx does not, held. */
-static struct mm_struct *suspicious(struct task_struct *leader)
+static struct mm_struct *suspicious(struct task_struct *leader, bool live)
 {
 	struct mm_struct *mm = NULL;
 	struct task_struct *t;
@@ -37,7 +39,7 @@ static struct mm_struct *suspicious(struct task_struct *leader)
 		task_lock(t);
 		if (t->mm && !(t->flags & PF_KTHREAD)) {
 			mm = t->mm;
-			if (!kvmx_mm_mergeable(mm) || managed(mm) || !mmget_not_zero(mm))
+			if (!kvmx_mm_mergeable(mm) || managed(mm, live) || !mmget_not_zero(mm))
 				mm = NULL;
 			task_unlock(t);
 			break;
@@ -48,7 +50,7 @@ static struct mm_struct *suspicious(struct task_struct *leader)
 }
 
 /* Takes up to AT_ONCE address spaces of processes with a number above @pid. */
-static u32 collect(struct mm_struct **mm, pid_t *pid)
+static u32 collect(struct mm_struct **mm, pid_t *pid, bool live)
 {
 	struct task_struct *p;
 	pid_t last = *pid;
@@ -61,7 +63,7 @@ static u32 collect(struct mm_struct **mm, pid_t *pid)
 			continue;
 		if (nr == AT_ONCE)
 			break;
-		mm[nr] = suspicious(p);
+		mm[nr] = suspicious(p, live);
 		if (mm[nr]) {
 			nr++;
 			last = max(last, p->pid);
@@ -74,18 +76,19 @@ static u32 collect(struct mm_struct **mm, pid_t *pid)
 
 /**
  * kvmx_ksm_foreign() - count processes with mergeable memory that kvmx does not manage
+ * @live: count also those it does and whose memory shall not merge now
  *
  * Context: may sleep.
  * Return: the number.
  */
-u32 kvmx_ksm_foreign(void)
+u32 kvmx_ksm_foreign(bool live)
 {
 	struct mm_struct *mm[AT_ONCE];
 	u32 i, nr, sum = 0;
 	pid_t pid = 0;
 
 	do {
-		nr = collect(mm, &pid);
+		nr = collect(mm, &pid, live);
 		for (i = 0; i < nr; i++) {
 			/* KSM forgets about address spaces late. */
 			sum += kvmx_ksm_vma_any(mm[i]);

@@ -295,7 +295,7 @@ bool kvmx_ksm_vma_next(struct mm_struct *mm, unsigned long addr, struct kvmx_ksm
 		       bool *takes);
 
 /* foreign.c */
-u32 kvmx_ksm_foreign(void);
+u32 kvmx_ksm_foreign(bool live);
 
 /**
  * struct kvmx_ksm_suspect - a mapping with pinned memory
@@ -349,7 +349,7 @@ int kvmx_ksm_sample_again(struct kvmx_ksm_subject *sub);
 int kvmx_ksm_look(void);
 
 /* epoch.c */
-void kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns);
+u32 kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns);
 u64 kvmx_ksm_freed(void);
 u64 kvmx_ksm_cow_events(void);
 

@@ -39,9 +39,11 @@ static struct kvmx_ksm_proc *make(struct mm_struct *mm)
 	p->weight = 100;
 	INIT_LIST_HEAD(&p->vms);
 	INIT_LIST_HEAD(&p->pins);
+	mutex_lock(&kvmx_ksm.lock);
 	spin_lock(&kvmx_ksm.list_lock);
 	list_add_tail(&p->node, &kvmx_ksm.procs);
 	spin_unlock(&kvmx_ksm.list_lock);
+	mutex_unlock(&kvmx_ksm.lock);
 	return p;
 }
 
@@ -277,10 +279,10 @@ static void forget(struct kvmx_ksm_proc *p)
 	struct kvmx_vm *vm, *next;
 	LIST_HEAD(vms);
 
+	mutex_lock(&kvmx_ksm.lock);
 	spin_lock(&kvmx_ksm.list_lock);
 	list_del(&p->node);
 	spin_unlock(&kvmx_ksm.list_lock);
-	mutex_lock(&kvmx_ksm.lock);
 	list_splice_init(&p->vms, &vms);
 	list_for_each_entry(vm, &vms, ksm_node)
 		WRITE_ONCE(vm->ksm, NULL);
@@ -299,24 +301,42 @@ static void forget(struct kvmx_ksm_proc *p)
 	kfree(p);
 }
 
-/* Whether somebody still has a VM of it open: a handle, or, if it is kept, the VMM itself. */
-static bool open(struct kvmx_ksm_proc *p)
+/* Whether somebody still has a VM open: a handle, or, if the setting is kept, the VMM itself. */
+static bool vm_open(const struct kvmx_ksm_proc *p, struct kvmx_vm *vm)
 {
-	bool keep = p->keep && p->mode != KVMX_KSM_UNSET;
-	struct kvmx_vm *vm;
+	bool open;
 
-	list_for_each_entry(vm, &p->vms, ksm_node) {
-		if (kvmx_vm_handles(vm))
-			return true;
-		/* One reference is our own. */
-		mutex_lock(&vm->lock);
-		if (keep && vm->file && file_count(vm->file) > 1) {
-			mutex_unlock(&vm->lock);
-			return true;
-		}
-		mutex_unlock(&vm->lock);
+	if (kvmx_vm_handles(vm))
+		return true;
+	if (!p->keep || p->mode == KVMX_KSM_UNSET)
+		return false;
+	/* One reference is our own. */
+	mutex_lock(&vm->lock);
+	open = vm->file && file_count(vm->file) > 1;
+	mutex_unlock(&vm->lock);
+	return open;
+}
+
+/* Lets go of the VMs that nobody has open, unless that is all of them. Returns whether it is. */
+static bool close_vms(struct kvmx_ksm_proc *p)
+{
+	struct kvmx_vm *vm, *next;
+	u32 nr = 0;
+
+	list_for_each_entry(vm, &p->vms, ksm_node)
+		nr += vm_open(p, vm);
+	if (!nr)
+		return true;
+	list_for_each_entry_safe(vm, next, &p->vms, ksm_node) {
+		if (vm_open(p, vm))
+			continue;
+		mutex_lock(&kvmx_ksm.lock);
+		list_del_init(&vm->ksm_node);
+		WRITE_ONCE(vm->ksm, NULL);
+		mutex_unlock(&kvmx_ksm.lock);
+		kvmx_vm_put(vm);
 	}
-	return false;
+	return list_empty(&p->vms);
 }
 
 static void free_pins(struct kvmx_ksm_proc *p, bool all)
@@ -341,8 +361,8 @@ static void free_pins(struct kvmx_ksm_proc *p, bool all)
 void kvmx_ksm_reap(bool all)
 {
 	struct kvmx_ksm_proc *p, *next;
-	u32 pins;
 	int err;
+	u32 pins;
 
 	lockdep_assert_held(&kvmx_ksm.act);
 	list_for_each_entry_safe(p, next, &kvmx_ksm.procs, node) {
@@ -352,7 +372,7 @@ void kvmx_ksm_reap(bool all)
 		}
 		pins = p->nr_pins;
 		free_pins(p, all);
-		if (!all && open(p)) {
+		if (!all && !close_vms(p)) {
 			if (pins != p->nr_pins)
 				kvmx_ksm_proc_refresh(p);
 			continue;

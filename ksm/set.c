@@ -262,7 +262,7 @@ static int switch_on(const struct kvmx_ksm_policy *new, bool take)
 	u32 knobs = kvmx_knobs_state(NULL);
 	int err;
 
-	if (refuse && kvmx_ksm_foreign())
+	if (refuse && kvmx_ksm_foreign(false))
 		return -EBUSY;
 	err = leave_domains(new);
 	if (err)

@@ -33,6 +33,7 @@ static struct {
 	u32 idle_looks;
 	u64 cow_seen;
 	u32 knobs;
+	u32 cut;	/* why the last epoch ended */
 	bool retry;
 } self;
 
@@ -332,7 +333,7 @@ static bool act(void)
 unlock:
 	mutex_unlock(&kvmx_ksm.act);
 	if (epoch) {
-		kvmx_ksm_epoch(&out, in.visit_ns);
+		self.cut = kvmx_ksm_epoch(&out, in.visit_ns);
 		/* The worker alone lets go of them: they are all still there. */
 		mark_merging(procs, in.nr_vm, false);
 	}
@@ -423,19 +424,21 @@ static void tell_knobs(void)
 
 static void count_foreign(void)
 {
-	u32 nr = kvmx_ksm_foreign();
+	u32 nr = kvmx_ksm_foreign(false);
 
 	if (!!nr != !!READ_ONCE(kvmx_ksm.nr_foreign))
 		kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_FOREIGN, nr);
 	WRITE_ONCE(kvmx_ksm.nr_foreign, nr);
 }
 
-/* What kept an epoch from being made is over. */
+/* What kept an epoch from being made, or cut it short, is over. */
 static bool obstacle_gone(void)
 {
+	u32 why = self.cut ?: kvmx_ksm.why, nr = 0;
 	const struct kvmx_ksm_proc *p;
-	u32 why = kvmx_ksm.why, nr = 0;
 
+	if (why == KVMX_KSM_WHY_CHANGED)
+		return true;
 	if (why == KVMX_KSM_WHY_FOREIGN)
 		return !READ_ONCE(kvmx_ksm.nr_foreign);
 	if (why != KVMX_KSM_WHY_MIGRATION)
@@ -477,7 +480,12 @@ static void turn(void)
 	tell_knobs();
 	if (on)
 		count_foreign();
+	if (self.cut != KVMX_KSM_WHY_CHANGED && self.cut != KVMX_KSM_WHY_FOREIGN &&
+	    self.cut != KVMX_KSM_WHY_MIGRATION)
+		self.cut = 0;
 	self.retry = on && obstacle_gone();
+	if (self.retry)
+		self.cut = 0;
 	if ((on && ours && look_due()) || READ_ONCE(kvmx_ksm.want_look)) {
 		if (!look() && on && ours)
 			self.idle_looks = act() ? 0 : self.idle_looks + 1;

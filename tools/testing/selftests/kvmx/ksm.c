@@ -730,6 +730,33 @@ TEST_F_TIMEOUT(ksm, keep, TIMEOUT)
 	}
 }
 
+/* The module goes while it has merged memory of a VM that nobody has open. */
+TEST_F_TIMEOUT(ksm, unload, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = quick();
+	struct peer *a = &self->peer[0];
+
+	START(0, PAGES, PAGES);
+	ASSERT_EQ(0, peer_fill(a, 0, 0, PAGES, 4));
+	ASSERT_EQ(0, peer_fill(a, 1, 0, PAGES, 4));
+	ASSERT_EQ(0, peer_madvise(a, 0, MADV_MERGEABLE));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_AUTO, NULL, KVMX_VM_KSM_KEEP));
+	ASSERT_TRUE(epoch_passes(self->sys, &policy));
+	EXPECT_LE((long)PAGES - 4, peer_shared(a, 0, a, 1));
+	close(a->handle);
+	close(self->sys);
+	ASSERT_EQ(0, module_unload());
+	EXPECT_EQ(0, peer_shared(a, 0, a, 1));
+	EXPECT_TRUE(peer_mergeable(a, 0));
+	EXPECT_FALSE(peer_mergeable(a, 1));
+	EXPECT_EQ(0, knob("run"));
+	EXPECT_EQ(0, peer_verify(a, 1, 0, PAGES, 4));
+	ASSERT_EQ(0, module_load());
+	self->sys = kx_system();
+	ASSERT_LE(0, self->sys);
+	a->handle = -1;
+}
+
 /* Thousands of mappings: what belongs to a memslot may merge, however much it is cut up. */
 TEST_F_TIMEOUT(ksm, many_mappings, TIMEOUT)
 {
