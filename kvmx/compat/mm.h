@@ -13,7 +13,7 @@
 #include <linux/version.h>
 
 /* 6.3 made the flags of a mapping private. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#if KERNEL_VERSION(6, 3, 0) > LINUX_VERSION_CODE
 static inline void kvmx_vma_set_mergeable(struct vm_area_struct *vma, bool on)
 {
 	if (on)
@@ -32,7 +32,7 @@ static inline void kvmx_vma_set_mergeable(struct vm_area_struct *vma, bool on)
 #endif
 
 /* 6.18 made the flags of an address space private. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#if KERNEL_VERSION(6, 18, 0) > LINUX_VERSION_CODE
 static inline bool kvmx_mm_mergeable(const struct mm_struct *mm)
 {
 	return test_bit(MMF_VM_MERGEABLE, &mm->flags);

@@ -345,7 +345,7 @@ int peer_untrack(struct peer *p)
 }
 
 /* The entries of /proc/PID/pagemap of an area, or NULL. */
-static uint64_t *pagemap(const struct peer *p, uint32_t area)
+static uint64_t *entries(const struct peer *p, uint32_t area)
 {
 	size_t bytes = p->area[area].npages * sizeof(uint64_t);
 	uint64_t *entry = malloc(bytes);
@@ -367,7 +367,7 @@ static uint64_t *pagemap(const struct peer *p, uint32_t area)
 
 static uint64_t *pfns(const struct peer *p, uint32_t area)
 {
-	uint64_t *pfn = pagemap(p, area), i;
+	uint64_t *pfn = entries(p, area), i;
 
 	for (i = 0; pfn && i < p->area[area].npages; i++)
 		pfn[i] = pfn[i] & PAGEMAP_PRESENT ? pfn[i] & PAGEMAP_PFN : 0;
@@ -386,7 +386,7 @@ uint64_t peer_pfn(const struct peer *p, uint32_t area, uint64_t page)
 
 long peer_merged(const struct peer *p, uint32_t area)
 {
-	uint64_t *entry = pagemap(p, area), i;
+	uint64_t *entry = entries(p, area), i;
 	long sum = 0;
 
 	if (!entry)
