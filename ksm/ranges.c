@@ -42,7 +42,7 @@ static void insert(struct kvmx_ksm_ranges *s, u32 i, unsigned long start, unsign
 	s->nr++;
 }
 
-static void remove(struct kvmx_ksm_ranges *s, u32 i, u32 nr)
+static void drop(struct kvmx_ksm_ranges *s, u32 i, u32 nr)
 {
 	memmove(&s->r[i], &s->r[i + nr], (s->nr - i - nr) * sizeof(*s->r));
 	s->nr -= nr;
@@ -91,7 +91,7 @@ int kvmx_ksm_ranges_add(struct kvmx_ksm_ranges *s, unsigned long start, unsigned
 	if (last > i) {
 		s->r[i].start = min(s->r[i].start, start);
 		s->r[i].end = max(s->r[last - 1].end, end);
-		remove(s, i + 1, last - i - 1);
+		drop(s, i + 1, last - i - 1);
 		return 0;
 	}
 	if (grow(s))
@@ -125,7 +125,7 @@ int kvmx_ksm_ranges_del(struct kvmx_ksm_ranges *s, unsigned long start, unsigned
 		s->r[i++].end = start;
 	for (last = i; last < s->nr && s->r[last].end <= end; last++)
 		;
-	remove(s, i, last - i);
+	drop(s, i, last - i);
 	if (i < s->nr && s->r[i].start < end)
 		s->r[i].start = end;
 	return 0;

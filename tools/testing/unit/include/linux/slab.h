@@ -27,6 +27,7 @@ static inline void kvfree(const void *p)
 }
 
 #define kzalloc(size, flags)	kvzalloc(size, flags)
+#define kvcalloc(n, size, flags)	kvzalloc((n) * (size), flags)
 #define kcalloc(n, size, flags)	kvzalloc((n) * (size), flags)
 #define kfree(p)		kvfree(p)
 
