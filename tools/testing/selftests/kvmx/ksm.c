@@ -730,6 +730,32 @@ TEST_F_TIMEOUT(ksm, keep, TIMEOUT)
 	}
 }
 
+/* Who writes to what was merged for it is not merged again. */
+TEST_F_TIMEOUT(ksm, evicted, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = quick();
+	struct peer *a = &self->peer[0];
+	uint64_t evictions;
+	int ms;
+
+	START(0, 2 * PAGES, 2 * PAGES);
+	ASSERT_EQ(0, peer_fill(a, 0, 0, 2 * PAGES, 4));
+	ASSERT_EQ(0, peer_fill(a, 1, 0, 2 * PAGES, 4));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_AUTO, NULL, 0));
+	ASSERT_TRUE(epoch_passes(self->sys, &policy));
+	EXPECT_LE((long)(2 * PAGES) - 4, peer_shared(a, 0, a, 1));
+	evictions = host_get(self->sys).evictions;
+	ASSERT_EQ(0, peer_churn(a, 1, 0, 2 * PAGES));
+	for (ms = 0; ms < WAIT_MS && host_get(self->sys).evictions == evictions; ms += 20)
+		sleep_ms(20);
+	EXPECT_EQ(evictions + 1, host_get(self->sys).evictions);
+	ASSERT_TRUE(looks_pass(self->sys, 1));
+	EXPECT_EQ(KVMX_KSM_STATE_EVICTED, vm_get(a).state);
+	EXPECT_EQ(KVMX_KSM_WHY_COW, vm_get(a).why);
+	EXPECT_LE(2 * PAGES - 16, vm_get(a).cow_pages);
+	EXPECT_FALSE(peer_mergeable(a, 0));
+}
+
 /* The module goes while it has merged memory of a VM that nobody has open. */
 TEST_F_TIMEOUT(ksm, unload, TIMEOUT)
 {
