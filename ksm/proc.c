@@ -34,6 +34,7 @@ static struct kvmx_ksm_proc *make(struct mm_struct *mm)
 	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
 	if (!p)
 		return NULL;
+	mmgrab(mm);
 	p->mm = mm;
 	p->id = atomic_inc_return(&proc_ids);
 	p->weight = 100;
@@ -52,7 +53,7 @@ static struct kvmx_ksm_proc *make(struct mm_struct *mm)
  * @vm: the VM, alive
  *
  * Context: under kvmx_ksm.act, which keeps it.
- * Return: the object, or NULL without memory.
+ * Return: the object, or ERR_PTR() of -ENOMEM, or of -ENODEV if the VM is dead.
  */
 struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm)
 {
@@ -61,9 +62,17 @@ struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm)
 	lockdep_assert_held(&kvmx_ksm.act);
 	if (p)
 		return p;
-	p = find(vm->mm) ?: make(vm->mm);
+	/* What is left of the address space goes with the VM, but for those who have grabbed it. */
+	mutex_lock(&vm->lock);
+	if (vm->mm)
+		p = find(vm->mm) ?: make(vm->mm);
+	else
+		p = ERR_PTR(-ENODEV);
+	mutex_unlock(&vm->lock);
+	if (IS_ERR(p))
+		return p;
 	if (!p)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	kref_get(&vm->ref);
 	mutex_lock(&kvmx_ksm.lock);
 	list_add_tail(&vm->ksm_node, &p->vms);
@@ -298,6 +307,7 @@ static void forget(struct kvmx_ksm_proc *p)
 	kvmx_ksm_ranges_free(&p->found);
 	kvmx_ksm_ranges_free(&p->made);
 	kvmx_ksm_ranges_free(&p->taken);
+	mmdrop(p->mm);
 	kfree(p);
 }
 

@@ -90,8 +90,8 @@ static int set_locked(struct kvmx_vm *vm, const struct kvmx_vm_ksm_set *a)
 	int err;
 
 	p = kvmx_ksm_proc_get(vm);
-	if (!p)
-		return -ENOMEM;
+	if (IS_ERR(p))
+		return PTR_ERR(p);
 	domain = a->flags & KVMX_VM_KSM_DOMAIN ? a->domain : p->domain;
 	moved = !same(domain, p->domain);
 	if (moved && !is_none(domain) && !capable(CAP_SYS_ADMIN))
@@ -223,9 +223,9 @@ int kvmx_ksm_vm_pin(struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 	err = -ENODEV;
 	if (kvmx_vm_dead(vm))
 		goto release;
-	err = -ENOMEM;
 	p = kvmx_ksm_proc_get(vm);
-	if (!p)
+	err = PTR_ERR_OR_ZERO(p);
+	if (err)
 		goto release;
 	err = a->flags & KVMX_VM_KSM_UNPIN ? unpin(p, vm, a) : pin(p, vm, a);
 	want_look();
