@@ -58,6 +58,8 @@ void kvmx_bell_ring(struct kvmx_bell *bell, u32 type, u64 arg)
 /**
  * kvmx_bell_end() - nothing will be heard any more
  * @bell: the bell
+ *
+ * Return: whether it was not so before.
  */
 bool kvmx_bell_end(struct kvmx_bell *bell)
 {
