@@ -58,7 +58,7 @@ static bool same_uuid(const u8 *a, const u8 *b)
 /**
  * kvmx_ksm_decide() - ask the planner
  * @as_if: as if the policy were on
- * @in: out: the question; to be freed with kvmx_ksm_decide_free()
+ * @in: out: the question; to be freed with kvmx_ksm_decide_free(), also after an error
  * @out: out: the answer
  * @procs: out: the address spaces, as in kvmx_ksm_plan_in.vm
  *
@@ -89,11 +89,9 @@ int kvmx_ksm_decide(bool as_if, struct kvmx_ksm_plan_in *in, struct kvmx_ksm_pla
 	*procs = kvcalloc(nr, sizeof(**procs), GFP_KERNEL);
 	in->vm = vm;
 	in->domain = domain;
-	if (!vm || !domain || !*procs) {
-		kvmx_ksm_decide_free(in, *procs);
-		*procs = NULL;
+	/* What there is, the caller frees. */
+	if (!vm || !domain || !*procs)
 		return -ENOMEM;
-	}
 	in->live_domain = KVMX_KSM_NO_DOMAIN;
 	mutex_lock(&kvmx_ksm.lock);
 	shared = kvmx_ksm.policy.domains == KVMX_KSM_SHARED;
