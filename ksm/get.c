@@ -134,7 +134,7 @@ static void fill_vm(struct kvmx_ksm_plan_vm *to, const struct kvmx_ksm_plan_in_v
 	memcpy(to->uuid, vm->uuid, sizeof(to->uuid));
 	memcpy(to->label, vm->label, sizeof(to->label));
 	memcpy(to->domain, p->domain, sizeof(to->domain));
-	to->pid = vm->kvm->userspace_pid;
+	to->pid = p->pid;
 	to->mode = p->mode;
 	to->state = p->state;
 	to->todo = v->todo;

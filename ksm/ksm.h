@@ -108,6 +108,7 @@ struct kvmx_ksm_pin {
  * @mm: pinned by the VMs
  * @vms: the VMs, referenced; under kvmx_ksm.lock
  * @id: a number for traces, and the domain of one that has none
+ * @pid: the VMM's process, as its first VM was created
  * @mode: KVMX_KSM_*; this and the following up to @look under kvmx_ksm.lock
  * @weight: as set
  * @keep: as set
@@ -146,6 +147,7 @@ struct kvmx_ksm_proc {
 	struct mm_struct *mm;
 	struct list_head vms;
 	u32 id;
+	pid_t pid;
 	u32 mode;
 	u32 weight;
 	bool keep;
@@ -360,7 +362,6 @@ int kvmx_ksm_proc_unmerge(struct kvmx_ksm_proc *p);
 u64 kvmx_ksm_proc_merged(struct kvmx_ksm_proc *p);
 bool kvmx_ksm_proc_dead(const struct kvmx_ksm_proc *p);
 u32 kvmx_ksm_proc_migrations(const struct kvmx_ksm_proc *p);
-pid_t kvmx_ksm_proc_pid(const struct kvmx_ksm_proc *p);
 void kvmx_ksm_proc_state(struct kvmx_ksm_proc *p, u32 state, u32 why, u64 why_arg);
 void kvmx_ksm_reap(bool all);
 u64 kvmx_ksm_bytes(void);

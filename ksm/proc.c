@@ -27,7 +27,7 @@ static struct kvmx_ksm_proc *find(const struct mm_struct *mm)
 	return NULL;
 }
 
-static struct kvmx_ksm_proc *make(struct mm_struct *mm)
+static struct kvmx_ksm_proc *make(struct mm_struct *mm, pid_t pid)
 {
 	struct kvmx_ksm_proc *p;
 
@@ -36,6 +36,7 @@ static struct kvmx_ksm_proc *make(struct mm_struct *mm)
 		return NULL;
 	mmgrab(mm);
 	p->mm = mm;
+	p->pid = pid;
 	p->id = atomic_inc_return(&proc_ids);
 	p->weight = 100;
 	INIT_LIST_HEAD(&p->vms);
@@ -65,7 +66,7 @@ struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm)
 	/* What is left of the address space goes with the VM, but for those who have grabbed it. */
 	mutex_lock(&vm->lock);
 	if (vm->mm)
-		p = find(vm->mm) ?: make(vm->mm);
+		p = find(vm->mm) ?: make(vm->mm, vm->kvm->userspace_pid);
 	else
 		p = ERR_PTR(-ENODEV);
 	mutex_unlock(&vm->lock);
@@ -216,18 +217,6 @@ u32 kvmx_ksm_proc_migrations(const struct kvmx_ksm_proc *p)
 u64 kvmx_ksm_proc_merged(struct kvmx_ksm_proc *p)
 {
 	return READ_ONCE(p->live) ? READ_ONCE(p->mm->ksm_merging_pages) : 0;
-}
-
-/**
- * kvmx_ksm_proc_pid() - the VMM's process
- * @p: the object
- *
- * Context: under kvmx_ksm.act or kvmx_ksm.lock.
- * Return: its number, as its first VM was created.
- */
-pid_t kvmx_ksm_proc_pid(const struct kvmx_ksm_proc *p)
-{
-	return list_first_entry(&p->vms, struct kvmx_vm, ksm_node)->kvm->userspace_pid;
 }
 
 /**
@@ -392,8 +381,7 @@ void kvmx_ksm_reap(bool all)
 			continue;
 		/* Mergeable is a state that the VMM can live with. */
 		if (err)
-			pr_warn("kvmx: no memory to unmerge that of VMM %d\n",
-				kvmx_ksm_proc_pid(p));
+			pr_warn("kvmx: no memory to unmerge that of VMM %d\n", p->pid);
 		forget(p);
 	}
 }

@@ -194,8 +194,7 @@ static void evict(struct kvmx_ksm_proc *p)
 	p->evicted_until = ktime_get_ns() + EVICT_NS;
 	kvmx_ksm.counters.evictions++;
 	mutex_unlock(&kvmx_ksm.lock);
-	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_EVICTED,
-		       kvmx_ksm_proc_pid(p));
+	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_EVICTED, p->pid);
 }
 
 static void tell_state(struct kvmx_ksm_proc *p, const struct kvmx_ksm_plan_in_vm *v)
