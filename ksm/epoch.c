@@ -15,6 +15,9 @@
 #define TICK_MAX	(200 * NSEC_PER_MSEC)
 #define FOREIGN_NS	(100 * NSEC_PER_MSEC)
 
+/* ksmd has nothing to scan: longer than two of the longest pauses that it is ever told to make. */
+#define STALL_NS	(130 * NSEC_PER_SEC)
+
 /*
  * A batch of ksmd ends where a scan of all memory does. If that takes no longer than this, or is of
  * so few pages, each scan is a batch of its own, with a pause in which the next can be prevented.
@@ -109,6 +112,19 @@ static u32 migrating(void)
 	return nr;
 }
 
+/* A VMM whose memory may merge has exited. If it was the last, ksmd would not run any more. */
+static bool any_dead(void)
+{
+	const struct kvmx_ksm_proc *p;
+	bool any = false;
+
+	mutex_lock(&kvmx_ksm.lock);
+	list_for_each_entry(p, &kvmx_ksm.procs, node)
+		any |= p->live && kvmx_ksm_proc_dead(p);
+	mutex_unlock(&kvmx_ksm.lock);
+	return any;
+}
+
 /* Whether something has happened that ends the epoch at once. */
 static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
 {
@@ -119,7 +135,7 @@ static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
 	*arg = 0;
 	if (!kvmx_knobs_check())
 		return KVMX_KSM_WHY_KNOBS;
-	if (kvmx_ksm_stopping() || atomic_read(&kvmx_ksm.holds))
+	if (kvmx_ksm_stopping() || atomic_read(&kvmx_ksm.holds) || any_dead())
 		return KVMX_KSM_WHY_CHANGED;
 	*arg = migrating();
 	if (*arg)
@@ -171,12 +187,21 @@ static struct kvmx_ksm_pace pace(u64 pages, u64 visit_ns, u32 permille, u64 used
 	return p;
 }
 
+/* Whether ksmd has done nothing for so long that it will not; @moved is when it last had. */
+static bool stalled(struct counts *moved, const struct counts *now)
+{
+	if (now->scans != moved->scans || now->scanned != moved->scanned || now->cpu != moved->cpu)
+		*moved = *now;
+	return now->wall - moved->wall > STALL_NS;
+}
+
 static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct counts *begin,
 	       struct counts *now, u64 *why_arg)
 {
 	struct kvmx_ksm_progress p = { .plan = plan, .policy = &kvmx_ksm.policy };
 	u64 pages = scan_pages(), foreign_at = 0;
 	u64 scans = begin->scans, freed_before = 0, freed_scan = 0;
+	struct counts moved = *begin;
 	struct kvmx_ksm_pace speed;
 	u32 why;
 
@@ -195,6 +220,8 @@ static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct 
 		p.disturbed = disturbed(&foreign_at, now->wall, &p.disturbed_arg);
 		if (kvmx_ksm_epoch_over(&p, &why, why_arg))
 			return why;
+		if (stalled(&moved, now))
+			return KVMX_KSM_WHY_NO_VM;
 		if (visits(begin, now, pages) > 1000)
 			visit_ns = div64_u64(p.cpu_ns, visits(begin, now, pages)) + 1;
 		speed = pace(pages, visit_ns, budget(plan), p.cpu_ns, now->wall - begin->wall);
