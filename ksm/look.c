@@ -309,7 +309,7 @@ static void account(const struct look *l)
  * kvmx_ksm_look() - look at the memory of all VMs, and estimate what could merge
  *
  * Context: the worker; no lock held.
- * Return: 0; -EINTR if the worker shall stop; -ENOMEM.
+ * Return: 0; -EINTR if kvmx_ksm_stopping(); -ENOMEM.
  */
 int kvmx_ksm_look(void)
 {

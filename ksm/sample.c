@@ -212,7 +212,7 @@ static void leave(struct kvmx_ksm_subject *sub)
  * @sub: the address space; mappings with pinned memory are added to its suspects
  *
  * Context: the worker; no lock held.
- * Return: 0; -ESRCH if it is gone; -EINTR if the worker shall stop.
+ * Return: 0; -ESRCH if it is gone; -EINTR if kvmx_ksm_stopping().
  */
 int kvmx_ksm_sample_pins(struct kvmx_ksm_subject *sub)
 {
@@ -269,7 +269,7 @@ int kvmx_ksm_sample_judge(struct kvmx_ksm_subject *sub)
  * @sub: the address space; its counts and its sketch are filled in
  *
  * Context: the worker; no lock held.
- * Return: 0; -ESRCH if it is gone; -EINTR if the worker shall stop.
+ * Return: 0; -ESRCH if it is gone; -EINTR if kvmx_ksm_stopping().
  */
 int kvmx_ksm_sample_first(struct kvmx_ksm_subject *sub)
 {
@@ -300,7 +300,7 @@ static bool still_same(unsigned long addr, u64 hash)
  * @sub: the address space; contents that have changed are marked
  *
  * Context: the worker; no lock held.
- * Return: 0; -ESRCH if it is gone; -EINTR if the worker shall stop.
+ * Return: 0; -ESRCH if it is gone; -EINTR if kvmx_ksm_stopping().
  */
 int kvmx_ksm_sample_again(struct kvmx_ksm_subject *sub)
 {

@@ -47,25 +47,25 @@ void kvmx_ksm_kick(void)
 }
 
 /**
- * kvmx_ksm_stopping() - whether the worker shall stop
+ * kvmx_ksm_stopping() - whether the worker shall stop what it does
  *
  * Context: the worker.
- * Return: whether it shall.
+ * Return: whether it shall: the module or the policy goes.
  */
 bool kvmx_ksm_stopping(void)
 {
-	return kthread_should_stop();
+	return kthread_should_stop() || READ_ONCE(kvmx_ksm.unbound);
 }
 
 /**
  * kvmx_ksm_sleep() - sleep, but not longer than it is worth
  * @ns: time
  *
- * Context: the worker. Ends early if it shall stop, or if ksmd runs and shall stand still.
+ * Context: the worker. Ends early if kvmx_ksm_stopping(), or if ksmd runs and shall stand still.
  */
 void kvmx_ksm_sleep(u64 ns)
 {
-	wait_event_freezable_timeout(kvmx_ksm.wait, kthread_should_stop() ||
+	wait_event_freezable_timeout(kvmx_ksm.wait, kvmx_ksm_stopping() ||
 				     (READ_ONCE(kvmx_ksm.in_epoch) &&
 				      atomic_read(&kvmx_ksm.holds)),
 				     max(nsecs_to_jiffies(ns), 1UL));
