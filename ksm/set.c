@@ -329,6 +329,8 @@ int kvmx_ksm_host_set(struct kvmx_sys *sys, const struct kvmx_ksm_host_set *a)
 		kvmx_ksm.cow_base = kvmx_ksm_cow_events();
 	kvmx_ksm.policy = new;
 	kvmx_ksm.binder = on && a->flags & KVMX_KSM_HOST_BIND ? sys : NULL;
+	/* The fd that was closed a moment ago had to do with the policy before. */
+	WRITE_ONCE(kvmx_ksm.unbound, false);
 	kvmx_ksm.why = on ? KVMX_KSM_WHY_SAMPLING : KVMX_KSM_WHY_HOST_OFF;
 	kvmx_ksm.why_arg = 0;
 	mutex_unlock(&kvmx_ksm.lock);
