@@ -231,19 +231,42 @@ int kvmx_ksm_vma_admit(struct kvmx_ksm_proc *p)
 	return err;
 }
 
+/*
+ * Goes over what has no page table: it may be a lot. mmap_lock keeps the tables. A page is another
+ * matter: that of zeroes may be KSM's.
+ */
+static unsigned long skip_holes(struct mm_struct *mm, unsigned long addr, unsigned long end)
+{
+	unsigned long size;
+	u64 since;
+	u32 i;
+
+	mmap_read_lock(mm);
+	since = ktime_get_ns();
+	for (i = 0; i < VMAS && addr < end; i++) {
+		if (!kvmx_absent_look(mm, addr, &size) || size == PAGE_SIZE)
+			break;
+		addr = min(end, ALIGN_DOWN(addr, size) + size);
+	}
+	note_lock(since);
+	mmap_read_unlock(mm);
+	return addr;
+}
+
 /* Unmerges a piece. Returns where to go on, or the address with -errno in @err. */
 static unsigned long unmerge_chunk(struct mm_struct *mm, unsigned long addr, unsigned long end,
 				   int *err)
 {
-	unsigned long size, to = min(end, addr + CHUNK);
 	struct vm_area_struct *vma;
+	unsigned long to;
 	bool mergeable;
 	u64 since;
 
 	*err = 0;
-	/* Holes may be large. */
-	if (kvmx_absent_look(mm, addr, &size))
-		return min(end, ALIGN_DOWN(addr, size) + size);
+	addr = skip_holes(mm, addr, end);
+	to = min(end, addr + CHUNK);
+	if (addr == end)
+		return addr;
 	if (abandoned(mm)) {
 		*err = -ESRCH;
 		return addr;
