@@ -93,6 +93,8 @@ int kvmx_ksm_decide(bool as_if, struct kvmx_ksm_plan_in *in, struct kvmx_ksm_pla
 	if (!vm || !domain || !*procs)
 		return -ENOMEM;
 	in->live_domain = KVMX_KSM_NO_DOMAIN;
+	/* May take as long as a batch of ksmd. */
+	in->knobs_lost = kvmx_knobs_state(NULL) == KVMX_KSM_KNOBS_LOST;
 	mutex_lock(&kvmx_ksm.lock);
 	shared = kvmx_ksm.policy.domains == KVMX_KSM_SHARED;
 	list_for_each_entry(p, &kvmx_ksm.procs, node) {
@@ -120,7 +122,6 @@ int kvmx_ksm_decide(bool as_if, struct kvmx_ksm_plan_in *in, struct kvmx_ksm_pla
 	in->visit_ns = visit_ns();
 	in->available = available > 0 ? (u64)available << PAGE_SHIFT : 0;
 	in->nr_foreign = kvmx_ksm.nr_foreign;
-	in->knobs_lost = kvmx_knobs_state(NULL) == KVMX_KSM_KNOBS_LOST;
 	mutex_unlock(&kvmx_ksm.lock);
 	kvmx_ksm_plan_make(in, out);
 	return 0;

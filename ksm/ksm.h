@@ -9,10 +9,13 @@
  *
  *	kvmx_ksm.act	mutex; whoever changes what may merge: the worker between epochs, an ioctl
  *			that unmerges. Held for as long as that takes, by nobody while ksmd runs
- *	kvmx_vm.lock	to look at memslots
  *	kvmx_ksm.lock	mutex; settings, results and counters. Never held for long
+ *	knobs.lock	mutex; the knobs. May be held for a batch of ksmd, which takes KSM's own
+ *			lock and then mmap_lock: so not under either of them, nor kvmx_ksm.lock
  *	mmap_lock	of a VMM, for a mapping or a few pages at a time
  *	kvmx_ksm.list_lock	spinlock; the list of address spaces
+ *
+ * kvmx_vm.lock is not taken under any of these: a VMM may hold it for as long as it likes.
  *
  * What a VMM's memory is like (the ranges of kvmx_ksm_proc, @live) changes under kvmx_ksm.act.
  */
@@ -356,7 +359,7 @@ u64 kvmx_ksm_freed(void);
 u64 kvmx_ksm_cow_events(void);
 
 /* proc.c */
-struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm);
+struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm, struct file *file);
 int kvmx_ksm_proc_refresh(struct kvmx_ksm_proc *p);
 int kvmx_ksm_proc_unmerge(struct kvmx_ksm_proc *p);
 u64 kvmx_ksm_proc_merged(struct kvmx_ksm_proc *p);

@@ -49,36 +49,46 @@ static struct kvmx_ksm_proc *make(struct mm_struct *mm, pid_t pid)
 	return p;
 }
 
+static void link_vm(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, struct file *file)
+{
+	kref_get(&vm->ref);
+	vm->ksm_file = get_file(file);
+	mutex_lock(&kvmx_ksm.lock);
+	list_add_tail(&vm->ksm_node, &p->vms);
+	WRITE_ONCE(vm->ksm, p);
+	mutex_unlock(&kvmx_ksm.lock);
+}
+
+/* The VM is not in a list any more, and perhaps freed. */
+static void put_vm(struct kvmx_vm *vm)
+{
+	struct file *file = vm->ksm_file;
+
+	vm->ksm_file = NULL;
+	kvmx_vm_put(vm);
+	fput(file);
+}
+
 /**
  * kvmx_ksm_proc_get() - the object for a VM's address space, made if need be
- * @vm: the VM, alive
+ * @vm: the VM
+ * @file: its file, held
  *
  * Context: under kvmx_ksm.act, which keeps it.
- * Return: the object, or ERR_PTR() of -ENOMEM, or of -ENODEV if the VM is dead.
+ * Return: the object, or ERR_PTR(-ENOMEM).
  */
-struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm)
+struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm, struct file *file)
 {
 	struct kvmx_ksm_proc *p = vm->ksm;
 
 	lockdep_assert_held(&kvmx_ksm.act);
 	if (p)
 		return p;
-	/* What is left of the address space goes with the VM, but for those who have grabbed it. */
-	mutex_lock(&vm->lock);
-	if (vm->mm)
-		p = find(vm->mm) ?: make(vm->mm, vm->kvm->userspace_pid);
-	else
-		p = ERR_PTR(-ENODEV);
-	mutex_unlock(&vm->lock);
-	if (IS_ERR(p))
-		return p;
+	/* The VM holds what is left of its address space; that of the object may go under us. */
+	p = find(vm->kvm->mm) ?: make(vm->kvm->mm, vm->kvm->userspace_pid);
 	if (!p)
 		return ERR_PTR(-ENOMEM);
-	kref_get(&vm->ref);
-	mutex_lock(&kvmx_ksm.lock);
-	list_add_tail(&vm->ksm_node, &p->vms);
-	WRITE_ONCE(vm->ksm, p);
-	mutex_unlock(&kvmx_ksm.lock);
+	link_vm(p, vm, file);
 	return p;
 }
 
@@ -101,12 +111,12 @@ static int add_vm(const struct kvmx_ksm_proc *p, struct kvmx_vm *vm, struct kvmx
 	int err;
 	u32 i;
 
-	mutex_lock(&vm->lock);
-	s = vm->file && !kvmx_vm_dead(vm) ? kvmx_slots_get(vm->kvm) : ERR_PTR(-ESRCH);
-	mutex_unlock(&vm->lock);
+	if (kvmx_vm_dead(vm))
+		return 0;
+	s = kvmx_slots_get(vm->kvm);
 	err = PTR_ERR_OR_ZERO(s);
 	if (err)
-		return err == -ESRCH ? 0 : err;
+		return err;
 	for (i = 0; i < s->nr && !err; i++) {
 		err = add_slot(slots, &s->slot[i], 0, U64_MAX);
 		list_for_each_entry(pin, &p->pins, node) {
@@ -125,6 +135,7 @@ static int add_vm(const struct kvmx_ksm_proc *p, struct kvmx_vm *vm, struct kvmx
  * @gfn: the first
  * @npages: how many
  *
+ * Context: under kvmx_ksm.act; kvmx_ksm_proc_get() was called for the VM.
  * Return: the number; 0 also without memory to find out.
  */
 u64 kvmx_ksm_gfn_pages(struct kvmx_vm *vm, u64 gfn, u64 npages)
@@ -133,9 +144,9 @@ u64 kvmx_ksm_gfn_pages(struct kvmx_vm *vm, u64 gfn, u64 npages)
 	u64 sum = 0;
 	u32 i;
 
-	mutex_lock(&vm->lock);
-	s = vm->file && !kvmx_vm_dead(vm) ? kvmx_slots_get(vm->kvm) : ERR_PTR(-ESRCH);
-	mutex_unlock(&vm->lock);
+	if (kvmx_vm_dead(vm))
+		return 0;
+	s = kvmx_slots_get(vm->kvm);
 	if (IS_ERR(s))
 		return 0;
 	for (i = 0; i < s->nr; i++) {
@@ -287,7 +298,7 @@ static void forget(struct kvmx_ksm_proc *p)
 	mutex_unlock(&kvmx_ksm.lock);
 	list_for_each_entry_safe(vm, next, &vms, ksm_node) {
 		list_del_init(&vm->ksm_node);
-		kvmx_vm_put(vm);
+		put_vm(vm);
 	}
 	list_for_each_entry_safe(pin, next_pin, &p->pins, node)
 		kfree(pin);
@@ -301,19 +312,14 @@ static void forget(struct kvmx_ksm_proc *p)
 }
 
 /* Whether somebody still has a VM open: a handle, or, if the setting is kept, the VMM itself. */
-static bool vm_open(const struct kvmx_ksm_proc *p, struct kvmx_vm *vm)
+static bool vm_open(const struct kvmx_ksm_proc *p, const struct kvmx_vm *vm)
 {
-	bool open;
-
 	if (kvmx_vm_handles(vm))
 		return true;
 	if (!p->keep || p->mode == KVMX_KSM_UNSET)
 		return false;
-	/* One reference is our own. */
-	mutex_lock(&vm->lock);
-	open = vm->file && file_count(vm->file) > 1;
-	mutex_unlock(&vm->lock);
-	return open;
+	/* One reference is our own, another the VM object's. */
+	return !kvmx_vm_dead(vm) && file_count(vm->ksm_file) > 2;
 }
 
 /* Lets go of the VMs that nobody has open, unless that is all of them. Returns whether it is. */
@@ -333,7 +339,7 @@ static bool close_vms(struct kvmx_ksm_proc *p)
 		list_del_init(&vm->ksm_node);
 		WRITE_ONCE(vm->ksm, NULL);
 		mutex_unlock(&kvmx_ksm.lock);
-		kvmx_vm_put(vm);
+		put_vm(vm);
 	}
 	return list_empty(&p->vms);
 }

@@ -6,6 +6,7 @@
  * merge is left to the worker.
  */
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -81,7 +82,7 @@ static void want_look(void)
 	mutex_unlock(&kvmx_ksm.lock);
 }
 
-static int set_locked(struct kvmx_vm *vm, const struct kvmx_vm_ksm_set *a)
+static int set_locked(struct kvmx_vm *vm, struct file *file, const struct kvmx_vm_ksm_set *a)
 {
 	struct kvmx_ksm_proc *p;
 	const u8 *domain;
@@ -89,7 +90,7 @@ static int set_locked(struct kvmx_vm *vm, const struct kvmx_vm_ksm_set *a)
 	u64 key;
 	int err;
 
-	p = kvmx_ksm_proc_get(vm);
+	p = kvmx_ksm_proc_get(vm, file);
 	if (IS_ERR(p))
 		return PTR_ERR(p);
 	domain = a->flags & KVMX_VM_KSM_DOMAIN ? a->domain : p->domain;
@@ -124,15 +125,22 @@ static int set_locked(struct kvmx_vm *vm, const struct kvmx_vm_ksm_set *a)
  */
 int kvmx_ksm_vm_set(struct kvmx_vm *vm, const struct kvmx_vm_ksm_set *a)
 {
+	struct file *file;
 	int err;
 
 	if (!kvmx_knobs_present())
 		return -EOPNOTSUPP;
+	/* Here, since kvmx_vm.lock may be waited for, and others wait for kvmx_ksm.act. */
+	file = kvmx_vm_file_get(vm);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
 	err = kvmx_ksm_hold();
 	if (err)
-		return err;
-	err = kvmx_vm_dead(vm) ? -ENODEV : set_locked(vm, a);
+		goto put;
+	err = kvmx_vm_dead(vm) ? -ENODEV : set_locked(vm, file, a);
 	kvmx_ksm_release();
+put:
+	fput(file);
 	return err;
 }
 
@@ -213,17 +221,21 @@ static int pin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm
 int kvmx_ksm_vm_pin(struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 {
 	struct kvmx_ksm_proc *p;
+	struct file *file;
 	int err;
 
 	if (!kvmx_knobs_present())
 		return -EOPNOTSUPP;
+	file = kvmx_vm_file_get(vm);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
 	err = kvmx_ksm_hold();
 	if (err)
-		return err;
+		goto put;
 	err = -ENODEV;
 	if (kvmx_vm_dead(vm))
 		goto release;
-	p = kvmx_ksm_proc_get(vm);
+	p = kvmx_ksm_proc_get(vm, file);
 	err = PTR_ERR_OR_ZERO(p);
 	if (err)
 		goto release;
@@ -231,6 +243,8 @@ int kvmx_ksm_vm_pin(struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 	want_look();
 release:
 	kvmx_ksm_release();
+put:
+	fput(file);
 	return err;
 }
 

@@ -105,7 +105,7 @@ struct kvmx_slots {
  * @ref: handles, trackers and queued work
  * @node: in kvmx_vms, under kvmx_vms_lock
  * @id: a number for traces
- * @kvm: KVM's VM; may be used under @lock while @file is set
+ * @kvm: KVM's VM; may be used under @lock while @file is set, or by who holds the file
  * @mm: the VMM's address space; the structure is pinned by @mn. NULL when dead, under @lock
  * @mn: tells when @mm goes
  * @bell: events, and whether @mm is gone
@@ -130,6 +130,7 @@ struct kvmx_slots {
  * @nr_sample: entries of @sample, 0 before
  * @stats: counters
  * @ksm: what KSM does with it, NULL if that was never asked; see ksm/ksm.h
+ * @ksm_file: the VM's file, referenced while @ksm is set; under kvmx_ksm.act
  * @ksm_node: in kvmx_ksm_proc.vms
  */
 struct kvmx_vm {
@@ -172,6 +173,7 @@ struct kvmx_vm {
 	} stats;
 
 	struct kvmx_ksm_proc *ksm;
+	struct file *ksm_file;
 	struct list_head ksm_node;
 };
 
@@ -267,6 +269,7 @@ int kvmx_vm_open(struct kvmx_call *call);
 void kvmx_vm_put(struct kvmx_vm *vm);
 int kvmx_vm_lock(struct kvmx_vm *vm);
 int kvmx_vm_lock_own(struct kvmx_vm *vm);
+struct file *kvmx_vm_file_get(struct kvmx_vm *vm);
 int kvmx_vm_info(struct kvmx_vm *vm, struct kvmx_vm_info *info);
 
 /* ioctl.c */

@@ -285,6 +285,27 @@ int kvmx_vm_lock_own(struct kvmx_vm *vm)
 	return current->mm == READ_ONCE(vm->mm) ? kvmx_vm_lock(vm) : -EXDEV;
 }
 
+/**
+ * kvmx_vm_file_get() - hold a VM that must be alive
+ * @vm: the VM
+ *
+ * With the file goes KVM's VM, and the right to use it without kvmx_vm.lock.
+ *
+ * Return: the VM's file; ERR_PTR() of -EINTR, or of -ENODEV if it is dead.
+ */
+struct file *kvmx_vm_file_get(struct kvmx_vm *vm)
+{
+	struct file *file;
+	int err;
+
+	err = kvmx_vm_lock(vm);
+	if (err)
+		return ERR_PTR(err);
+	file = get_file(vm->file);
+	mutex_unlock(&vm->lock);
+	return file;
+}
+
 static bool label_valid(const char *label)
 {
 	size_t i, len = strnlen(label, KVMX_LABEL_LEN);
