@@ -643,6 +643,8 @@ static long sys_ksm_host_set(struct file *file, struct kvmx_call *call)
 
 	if (a->flags & ~(KVMX_KSM_HOST_BIND | KVMX_KSM_HOST_TAKE))
 		return -EOPNOTSUPP;
+	if (memchr_inv(a->policy.__reserved, 0, sizeof(a->policy.__reserved)))
+		return -EOPNOTSUPP;
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	return kvmx_ksm_host_set(file->private_data, a);
@@ -686,8 +688,8 @@ static const struct op sys_ops[] = {
 	OP(KVMX_FEATURE, sys_feature, struct kvmx_feature, 24),
 	OP(KVMX_VM_OPEN, sys_vm_open, struct kvmx_vm_open, 64),
 	OP(KVMX_PREDICT, sys_predict, struct kvmx_predict, 120),
-	OP(KVMX_KSM_HOST_SET, sys_ksm_host_set, struct kvmx_ksm_host_set, 96),
-	OP(KVMX_KSM_HOST_GET, sys_ksm_host_get, struct kvmx_ksm_host_get, 416),
+	OP(KVMX_KSM_HOST_SET, sys_ksm_host_set, struct kvmx_ksm_host_set, 160),
+	OP(KVMX_KSM_HOST_GET, sys_ksm_host_get, struct kvmx_ksm_host_get, 480),
 	OP(KVMX_KSM_PLAN, sys_ksm_plan, struct kvmx_ksm_plan, 88),
 };
 

@@ -756,6 +756,7 @@ struct kvmx_vm_ksm_pin {
  * @interval_ns: time between two looks at memory, at least 100 ms; 0: 30 s
  * @settle_ns: a page that changes within this time is volatile, 1 ms to 60 s; 0: 1 s
  * @domain: the only domain that may be live; all zero: the one that gains most
+ * @__reserved: 0; it is part of larger structs and cannot grow
  */
 struct kvmx_ksm_policy {
 	__u32 mode;
@@ -771,6 +772,7 @@ struct kvmx_ksm_policy {
 	__aligned_u64 interval_ns;
 	__aligned_u64 settle_ns;
 	__u8 domain[KVMX_UUID_LEN];
+	__aligned_u64 __reserved[8];
 };
 
 #define KVMX_KSM_HOST_BIND	(1U << 0)
@@ -792,10 +794,10 @@ struct kvmx_ksm_policy {
  * A change of @policy.domain or to KVMX_KSM_STRICT unmerges the domains that are not live any more,
  * before the call returns.
  *
- * Errors: EPERM without CAP_SYS_ADMIN; EINVAL if a value is out of its range; ENOMEM if there is
- * not enough memory to unmerge; EBUSY if the domains are strict and other processes merge memory,
- * unless that is allowed. After an error the policy is what it was, though some pages may be
- * unmerged.
+ * Errors: EPERM without CAP_SYS_ADMIN; EINVAL if a value is out of its range; EOPNOTSUPP if
+ * @policy.__reserved is not 0; ENOMEM if there is not enough memory to unmerge; EBUSY if the
+ * domains are strict and other processes merge memory, unless that is allowed. After an error the
+ * policy is what it was, though some pages may be unmerged.
  */
 struct kvmx_ksm_host_set {
 	__u32 size;

@@ -315,6 +315,7 @@ static const struct op ops[] = {
 		.name = "KSM_HOST_SET", .nr = KVMX_KSM_HOST_SET, .kinds = ON(FD_SYSTEM),
 		.size = sizeof(struct kvmx_ksm_host_set), .fill = fill_nothing,
 		.flags = KVMX_KSM_HOST_BIND | KVMX_KSM_HOST_TAKE,
+		.reserved = { AT(kvmx_ksm_host_set, policy.__reserved), 64 },
 	},
 	{
 		.name = "KSM_HOST_GET", .nr = KVMX_KSM_HOST_GET, .kinds = ON(FD_SYSTEM),
