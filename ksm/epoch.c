@@ -271,7 +271,7 @@ static void conclude(const struct counts *begin, const struct counts *end, u32 w
  * @plan: what for
  * @visit_ns: CPU time of a visit, as far as known
  *
- * Context: the worker; no lock held.
+ * Context: the worker; no lock held, and kvmx_ksm.in_epoch has been set.
  * Return: KVMX_KSM_WHY_*: why it has ended.
  */
 u32 kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
@@ -280,9 +280,7 @@ u32 kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
 	u64 why_arg = 0, pages = scan_pages();
 	u32 why = KVMX_KSM_WHY_CHANGED;
 
-	WRITE_ONCE(kvmx_ksm.in_epoch, true);
-	/* Whoever wants ksmd to stand still has said so, or will wait for the end of the epoch. */
-	smp_mb();
+	/* Whoever says so later is seen as the epoch goes on. */
 	if (atomic_read(&kvmx_ksm.holds))
 		goto out;
 	kvmx_ksm_host_state(KVMX_KSM_HOST_STATE_EPOCH);

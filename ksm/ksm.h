@@ -211,7 +211,7 @@ struct kvmx_ksm_toll {
  * @holds: who wants ksmd to stand still
  * @want_look: memory is to be looked at now
  * @looks: looks that are complete, for those who wait for one
- * @in_epoch: ksmd runs for kvmx
+ * @in_epoch: ksmd runs for kvmx; becomes true under @act
  * @unbound: @binder was closed: the policy is to be switched off
  * @state: KVMX_KSM_HOST_STATE_*
  * @why: KVMX_KSM_WHY_*
@@ -273,6 +273,14 @@ struct kvmx_ksm {
 	} counters;
 	u64 cow_base;
 	u64 look_bytes;
+};
+
+/**
+ * struct kvmx_ksm_hold - a claim to have ksmd stand still
+ * @urgent: an epoch has to end for it; else it waits for the end
+ */
+struct kvmx_ksm_hold {
+	bool urgent;
 };
 
 extern struct kvmx_ksm kvmx_ksm;
@@ -381,8 +389,8 @@ void kvmx_ksm_exit(void);
 void kvmx_ksm_kick(void);
 void kvmx_ksm_host_state(u32 state);
 void kvmx_ksm_live_update(void);
-int kvmx_ksm_hold(void);
-void kvmx_ksm_release(void);
+int kvmx_ksm_hold(struct kvmx_ksm_hold *hold, struct ratelimit_state *limit);
+void kvmx_ksm_release(struct kvmx_ksm_hold *hold);
 bool kvmx_ksm_stopping(void);
 void kvmx_ksm_sleep(u64 ns);
 void kvmx_ksm_toll_start(struct kvmx_ksm_toll *toll, u32 permille);

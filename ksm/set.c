@@ -82,6 +82,15 @@ static void want_look(void)
 	mutex_unlock(&kvmx_ksm.lock);
 }
 
+/* What puts others at a disadvantage, or lets a VM into a domain. What it has is not asked for. */
+static bool wants_more(const struct kvmx_ksm_proc *p, const struct kvmx_vm_ksm_set *a,
+		       const u8 *domain)
+{
+	return (a->mode == KVMX_KSM_ALWAYS && p->mode != KVMX_KSM_ALWAYS) ||
+	       (a->weight > 100 && a->weight > p->weight) ||
+	       (!is_none(domain) && !same(domain, p->domain));
+}
+
 static int set_locked(struct kvmx_vm *vm, struct file *file, const struct kvmx_vm_ksm_set *a)
 {
 	struct kvmx_ksm_proc *p;
@@ -95,7 +104,7 @@ static int set_locked(struct kvmx_vm *vm, struct file *file, const struct kvmx_v
 		return PTR_ERR(p);
 	domain = a->flags & KVMX_VM_KSM_DOMAIN ? a->domain : p->domain;
 	moved = !same(domain, p->domain);
-	if (moved && !is_none(domain) && !capable(CAP_SYS_ADMIN))
+	if (wants_more(p, a, domain) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	err = kvmx_ksm_proc_refresh(p);
 	if (!err)
@@ -125,6 +134,7 @@ static int set_locked(struct kvmx_vm *vm, struct file *file, const struct kvmx_v
  */
 int kvmx_ksm_vm_set(struct kvmx_vm *vm, const struct kvmx_vm_ksm_set *a)
 {
+	struct kvmx_ksm_hold hold;
 	struct file *file;
 	int err;
 
@@ -134,11 +144,11 @@ int kvmx_ksm_vm_set(struct kvmx_vm *vm, const struct kvmx_vm_ksm_set *a)
 	file = kvmx_vm_file_get(vm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	err = kvmx_ksm_hold();
+	err = kvmx_ksm_hold(&hold, &vm->ksm_limit);
 	if (err)
 		goto put;
 	err = kvmx_vm_dead(vm) ? -ENODEV : set_locked(vm, file, a);
-	kvmx_ksm_release();
+	kvmx_ksm_release(&hold);
 put:
 	fput(file);
 	return err;
@@ -221,6 +231,7 @@ static int pin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm
 int kvmx_ksm_vm_pin(struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 {
 	struct kvmx_ksm_proc *p;
+	struct kvmx_ksm_hold hold;
 	struct file *file;
 	int err;
 
@@ -229,7 +240,7 @@ int kvmx_ksm_vm_pin(struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 	file = kvmx_vm_file_get(vm);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	err = kvmx_ksm_hold();
+	err = kvmx_ksm_hold(&hold, &vm->ksm_limit);
 	if (err)
 		goto put;
 	err = -ENODEV;
@@ -242,7 +253,7 @@ int kvmx_ksm_vm_pin(struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 	err = a->flags & KVMX_VM_KSM_UNPIN ? unpin(p, vm, a) : pin(p, vm, a);
 	want_look();
 release:
-	kvmx_ksm_release();
+	kvmx_ksm_release(&hold);
 put:
 	fput(file);
 	return err;
@@ -323,6 +334,7 @@ int kvmx_ksm_host_set(struct kvmx_sys *sys, const struct kvmx_ksm_host_set *a)
 {
 	struct kvmx_ksm_policy new = a->policy;
 	bool on = new.mode == KVMX_KSM_HOST_ON;
+	struct kvmx_ksm_hold hold;
 	int err;
 
 	if (!kvmx_knobs_present())
@@ -331,7 +343,7 @@ int kvmx_ksm_host_set(struct kvmx_sys *sys, const struct kvmx_ksm_host_set *a)
 	if (err)
 		return err;
 	kvmx_ksm_policy_fill(&new);
-	err = kvmx_ksm_hold();
+	err = kvmx_ksm_hold(&hold, NULL);
 	if (err)
 		return err;
 	err = on ? switch_on(&new, a->flags & KVMX_KSM_HOST_TAKE) : kvmx_ksm_switch_off(false);
@@ -350,7 +362,7 @@ int kvmx_ksm_host_set(struct kvmx_sys *sys, const struct kvmx_ksm_host_set *a)
 	mutex_unlock(&kvmx_ksm.lock);
 	want_look();
 release:
-	kvmx_ksm_release();
+	kvmx_ksm_release(&hold);
 	return err;
 }
 

@@ -4,9 +4,11 @@
  * nothing to do while the policy is off, and wakes up now and then otherwise to see whether
  * somebody else has written to a knob.
  */
+#include <linux/capability.h>
 #include <linux/freezer.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/wait.h>
 
@@ -110,33 +112,59 @@ void kvmx_ksm_host_state(u32 state)
 	WRITE_ONCE(kvmx_ksm.state, state);
 }
 
+static void claim(struct kvmx_ksm_hold *hold)
+{
+	hold->urgent = true;
+	atomic_inc(&kvmx_ksm.holds);
+	wake_up_all(&kvmx_ksm.wait);
+}
+
+static void unclaim(const struct kvmx_ksm_hold *hold)
+{
+	if (hold->urgent)
+		atomic_dec(&kvmx_ksm.holds);
+	kvmx_ksm_kick();
+}
+
+/* Whether the caller may end an epoch. */
+static bool may_claim(struct ratelimit_state *limit)
+{
+	return !limit || capable(CAP_SYS_ADMIN) || __ratelimit(limit);
+}
+
 /**
  * kvmx_ksm_hold() - have ksmd stand still, and nobody else change what may merge
+ * @hold: the claim
+ * @limit: how often the caller may end an epoch; NULL: always
  *
  * Return: 0, with kvmx_ksm.act held until kvmx_ksm_release(); -EINTR.
  */
-int kvmx_ksm_hold(void)
+int kvmx_ksm_hold(struct kvmx_ksm_hold *hold, struct ratelimit_state *limit)
 {
-	atomic_inc(&kvmx_ksm.holds);
-	/* Either the worker sees this, or it is seen here that ksmd runs. */
-	smp_mb__after_atomic();
-	wake_up_all(&kvmx_ksm.wait);
-	if (!wait_event_killable(kvmx_ksm.wait, !READ_ONCE(kvmx_ksm.in_epoch)) &&
-	    !mutex_lock_killable(&kvmx_ksm.act))
-		return 0;
-	atomic_dec(&kvmx_ksm.holds);
-	kvmx_ksm_kick();
+	hold->urgent = false;
+	for (;;) {
+		if (READ_ONCE(kvmx_ksm.in_epoch) && !hold->urgent && may_claim(limit))
+			claim(hold);
+		if (wait_event_killable(kvmx_ksm.wait, !READ_ONCE(kvmx_ksm.in_epoch)) ||
+		    mutex_lock_killable(&kvmx_ksm.act))
+			break;
+		if (!READ_ONCE(kvmx_ksm.in_epoch))
+			return 0;
+		/* The worker was faster. */
+		mutex_unlock(&kvmx_ksm.act);
+	}
+	unclaim(hold);
 	return -EINTR;
 }
 
 /**
  * kvmx_ksm_release() - let it go on
+ * @hold: the claim
  */
-void kvmx_ksm_release(void)
+void kvmx_ksm_release(struct kvmx_ksm_hold *hold)
 {
 	mutex_unlock(&kvmx_ksm.act);
-	atomic_dec(&kvmx_ksm.holds);
-	kvmx_ksm_kick();
+	unclaim(hold);
 }
 
 static void say_why(u32 why, u64 why_arg)
@@ -327,8 +355,11 @@ static bool act(void)
 	else
 		say_why(out.why, out.why_arg);
 	epoch = out.epoch && !err;
-	if (epoch)
+	if (epoch) {
 		mark_merging(procs, in.nr_vm, true);
+		/* Whoever takes act from now on sees it, and waits for the end. */
+		WRITE_ONCE(kvmx_ksm.in_epoch, true);
+	}
 unlock:
 	mutex_unlock(&kvmx_ksm.act);
 	if (epoch) {

@@ -14,6 +14,7 @@
 #include <linux/list.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -25,6 +26,10 @@
 #include "compat/compat.h"
 
 #define KVMX_MAX_AS	2	/* address spaces KVM has on x86 */
+
+/* How often a VM may end an epoch of KSM. Epochs are long; memory is pinned in short bursts. */
+#define KVMX_KSM_LIMIT		4
+#define KVMX_KSM_LIMIT_PERIOD	(600 * HZ)
 
 struct kvmx_ksm_proc;
 
@@ -132,6 +137,7 @@ struct kvmx_slots {
  * @ksm: what KSM does with it, NULL if that was never asked; see ksm/ksm.h
  * @ksm_file: the VM's file, referenced while @ksm is set; under kvmx_ksm.act
  * @ksm_node: in kvmx_ksm_proc.vms
+ * @ksm_limit: how often it may end an epoch
  */
 struct kvmx_vm {
 	struct kref ref;
@@ -175,6 +181,7 @@ struct kvmx_vm {
 	struct kvmx_ksm_proc *ksm;
 	struct file *ksm_file;
 	struct list_head ksm_node;
+	struct ratelimit_state ksm_limit;
 };
 
 /**

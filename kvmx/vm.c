@@ -167,6 +167,8 @@ static struct kvmx_vm *vm_alloc(struct file *file)
 	INIT_LIST_HEAD(&vm->node);
 	INIT_LIST_HEAD(&vm->trackers);
 	INIT_LIST_HEAD(&vm->ksm_node);
+	ratelimit_state_init(&vm->ksm_limit, KVMX_KSM_LIMIT_PERIOD, KVMX_KSM_LIMIT);
+	ratelimit_set_flags(&vm->ksm_limit, RATELIMIT_MSG_ON_RELEASE);
 
 	/* First of all: as soon as the notifier is registered, vm_death() may drop them. */
 	vm->file = get_file(file);

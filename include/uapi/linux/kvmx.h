@@ -603,9 +603,10 @@ struct kvmx_predict {
  *
  * The memory that may merge are the VMM's mappings that a memslot lies in, as a whole.
  *
- * Errors: EPERM to set a domain that the VM is not in without CAP_SYS_ADMIN; ENOMEM if there is not
- * enough memory to unmerge: the mode is what it was, though some pages may be unmerged; EOPNOTSUPP
- * also if this kernel has no KSM.
+ * Errors: EPERM without CAP_SYS_ADMIN to set a domain that the VM is not in, ALWAYS for a VM with
+ * another mode, or a weight above 100 and above what it has; ENOMEM if there is not enough memory
+ * to unmerge: the mode is what it was, though some pages may be unmerged; EOPNOTSUPP also if this
+ * kernel has no KSM.
  */
 struct kvmx_vm_ksm_set {
 	__u32 size;
