@@ -547,6 +547,11 @@ static int worker(void *unused)
 		WRITE_ONCE(kvmx_ksm.kicked, false);
 		turn();
 	}
+	/* Here, where no signal of whoever unloads the module ends it early. */
+	mutex_lock(&kvmx_ksm.act);
+	switch_off();
+	kvmx_ksm_reap(true);
+	mutex_unlock(&kvmx_ksm.act);
 	return 0;
 }
 
@@ -572,14 +577,10 @@ int kvmx_ksm_init(void)
 }
 
 /**
- * kvmx_ksm_exit() - stop the worker and undo all
+ * kvmx_ksm_exit() - stop the worker, which undoes all
  */
 void kvmx_ksm_exit(void)
 {
 	kthread_stop(kvmx_ksm.worker);
-	mutex_lock(&kvmx_ksm.act);
-	switch_off();
-	kvmx_ksm_reap(true);
-	mutex_unlock(&kvmx_ksm.act);
 	kvmx_knobs_exit();
 }
