@@ -370,6 +370,7 @@ u64 kvmx_ksm_cow_events(void);
 struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm, struct file *file);
 int kvmx_ksm_proc_refresh(struct kvmx_ksm_proc *p);
 int kvmx_ksm_proc_unmerge(struct kvmx_ksm_proc *p);
+int kvmx_ksm_proc_restore(struct kvmx_ksm_proc *p);
 u64 kvmx_ksm_proc_merged(struct kvmx_ksm_proc *p);
 bool kvmx_ksm_proc_dead(const struct kvmx_ksm_proc *p);
 u32 kvmx_ksm_proc_migrations(const struct kvmx_ksm_proc *p);

@@ -282,6 +282,22 @@ int kvmx_ksm_proc_unmerge(struct kvmx_ksm_proc *p)
 	return 0;
 }
 
+/**
+ * kvmx_ksm_proc_restore() - make its mappings again what the VMM made them
+ * @p: the object
+ *
+ * But for those of PINs, which stay unmerged until they are undone.
+ *
+ * Context: under kvmx_ksm.act.
+ * Return: 0; -ENOMEM or -ERESTARTSYS: some are still mergeable that were not.
+ */
+int kvmx_ksm_proc_restore(struct kvmx_ksm_proc *p)
+{
+	int err = kvmx_ksm_proc_refresh(p);
+
+	return err ?: kvmx_ksm_vma_restore(p);
+}
+
 static void forget(struct kvmx_ksm_proc *p)
 {
 	struct kvmx_ksm_pin *pin, *next_pin;
@@ -382,7 +398,7 @@ void kvmx_ksm_reap(bool all)
 				kvmx_ksm_proc_refresh(p);
 			continue;
 		}
-		err = kvmx_ksm_vma_restore(p);
+		err = kvmx_ksm_proc_restore(p);
 		if (err && !all)
 			continue;
 		/* Mergeable is a state that the VMM can live with. */

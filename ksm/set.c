@@ -56,7 +56,7 @@ static void store(struct kvmx_ksm_proc *p, u32 mode, u32 weight, bool keep, cons
 static int unmerge_for(struct kvmx_ksm_proc *p, u32 mode, bool moved)
 {
 	if (mode == KVMX_KSM_UNSET)
-		return kvmx_ksm_vma_restore(p);
+		return kvmx_ksm_proc_restore(p);
 	if (mode == KVMX_KSM_OFF || (moved && p->live))
 		return kvmx_ksm_proc_unmerge(p);
 	return 0;
@@ -173,6 +173,13 @@ static void drop_pin(struct kvmx_ksm_proc *p, struct kvmx_ksm_pin *pin)
 	kfree(pin);
 }
 
+/* Without a setting, or with the policy off, it is the VMM's wish that counts. */
+static bool as_made(const struct kvmx_ksm_proc *p)
+{
+	return p->mode == KVMX_KSM_UNSET ||
+	       (p->mode != KVMX_KSM_OFF && kvmx_ksm.policy.mode == KVMX_KSM_HOST_OFF);
+}
+
 static int unpin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 {
 	struct kvmx_ksm_pin *pin = find_pin(p, vm, a);
@@ -187,10 +194,7 @@ static int unpin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_
 		return err;
 	}
 	drop_pin(p, pin);
-	/* Without a setting it is the VMM's wish that counts. */
-	if (p->mode == KVMX_KSM_UNSET && !p->nr_pins)
-		err = kvmx_ksm_vma_restore(p);
-	return err;
+	return as_made(p) ? kvmx_ksm_proc_restore(p) : 0;
 }
 
 static int pin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
@@ -214,10 +218,14 @@ static int pin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm
 	err = kvmx_ksm_proc_refresh(p);
 	for (i = 0; i < p->pinned.nr && !err; i++)
 		err = kvmx_ksm_vma_unmerge(p, p->pinned.r[i].start, p->pinned.r[i].end);
-	if (err) {
-		drop_pin(p, pin);
+	if (!err)
+		return 0;
+	drop_pin(p, pin);
+	/* Some of it may have been taken already. If that fails, too, the next look tries again. */
+	if (as_made(p))
+		kvmx_ksm_proc_restore(p);
+	else
 		kvmx_ksm_proc_refresh(p);
-	}
 	return err;
 }
 
@@ -312,7 +320,7 @@ int kvmx_ksm_switch_off(bool force)
 	list_for_each_entry(p, &kvmx_ksm.procs, node) {
 		if (p->mode == KVMX_KSM_OFF || p->mode == KVMX_KSM_UNSET)
 			continue;
-		err = kvmx_ksm_vma_restore(p);
+		err = kvmx_ksm_proc_restore(p);
 		if (err && !force)
 			return err;
 		if (!err)

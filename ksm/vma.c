@@ -387,33 +387,56 @@ int kvmx_ksm_vma_unmerge(struct kvmx_ksm_proc *p, unsigned long start, unsigned 
 	return err;
 }
 
-static void readvise(struct kvmx_ksm_proc *p, unsigned long start, unsigned long end)
+/* Makes mappings mergeable that the VMM had made so. @rest: out: those that are pinned. */
+static int readvise(struct kvmx_ksm_proc *p, unsigned long start, unsigned long end,
+		    struct kvmx_ksm_ranges *rest)
 {
 	struct vm_area_struct *vma;
 	unsigned long addr = start;
 	bool mergeable;
+	int err = 0;
 	u64 since;
 
-	while (addr < end) {
+	while (addr < end && !err) {
 		since = lock_write(p->mm);
 		vma = find_vma(p->mm, addr);
 		if (!vma || vma->vm_start >= end) {
 			unlock_write(p->mm, since);
 			break;
 		}
-		if (!(vma->vm_flags & VM_MERGEABLE) &&
-		    !kvmx_ksm_advise(vma, vma->vm_start, vma->vm_end, true, &mergeable) &&
-		    mergeable)
+		if (kvmx_ksm_ranges_hit(&p->pinned, vma->vm_start, vma->vm_end))
+			err = kvmx_ksm_ranges_add(rest, vma->vm_start, vma->vm_end);
+		else if (!(vma->vm_flags & VM_MERGEABLE) &&
+			 !kvmx_ksm_advise(vma, vma->vm_start, vma->vm_end, true, &mergeable) &&
+			 mergeable)
 			kvmx_vma_set_mergeable(vma, true);
 		addr = vma->vm_end;
 		unlock_write(p->mm, since);
 		cond_resched();
 	}
+	return err;
+}
+
+/* What is pinned waits for its UNPIN: its note stays. */
+static int restore_taken(struct kvmx_ksm_proc *p)
+{
+	struct kvmx_ksm_ranges rest = {};
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < p->taken.nr && !err; i++)
+		err = readvise(p, p->taken.r[i].start, p->taken.r[i].end, &rest);
+	if (!err)
+		swap(p->taken, rest);
+	kvmx_ksm_ranges_free(&rest);
+	return err;
 }
 
 /**
  * kvmx_ksm_vma_restore() - make the mappings again what the VMM made them
  * @p: whose
+ *
+ * Mappings in kvmx_ksm_proc.pinned do not become mergeable.
  *
  * Context: under kvmx_ksm.act.
  * Return: 0; -ENOMEM or -ERESTARTSYS: some are still mergeable that were not.
@@ -421,7 +444,6 @@ static void readvise(struct kvmx_ksm_proc *p, unsigned long start, unsigned long
 int kvmx_ksm_vma_restore(struct kvmx_ksm_proc *p)
 {
 	int err = 0;
-	u32 i;
 
 	lockdep_assert_held(&kvmx_ksm.act);
 	if (!mmget_not_zero(p->mm))
@@ -435,12 +457,10 @@ int kvmx_ksm_vma_restore(struct kvmx_ksm_proc *p)
 		if (!err)
 			err = kvmx_ksm_ranges_del(&p->made, r.start, r.end);
 	}
-	for (i = 0; i < p->taken.nr && !err; i++)
-		readvise(p, p->taken.r[i].start, p->taken.r[i].end);
-	if (!err) {
-		kvmx_ksm_ranges_free(&p->taken);
+	if (!err)
+		err = restore_taken(p);
+	if (!err)
 		kvmx_ksm_ranges_free(&p->made);
-	}
 	mmput(p->mm);
 	return err == -ESRCH ? 0 : err;
 }
