@@ -129,10 +129,14 @@ int kvmx_ksm_host_get(struct kvmx_sys *sys, struct kvmx_ksm_host_get *a)
 static void fill_vm(struct kvmx_ksm_plan_vm *to, const struct kvmx_ksm_plan_in_vm *v,
 		    const struct kvmx_ksm_proc *p)
 {
-	const struct kvmx_vm *vm = list_first_entry(&p->vms, struct kvmx_vm, ksm_node);
+	const struct kvmx_vm *vm;
 
-	memcpy(to->uuid, vm->uuid, sizeof(to->uuid));
-	memcpy(to->label, vm->label, sizeof(to->label));
+	/* There may be none left if its memory could not be unmerged. */
+	if (!list_empty(&p->vms)) {
+		vm = list_first_entry(&p->vms, struct kvmx_vm, ksm_node);
+		memcpy(to->uuid, vm->uuid, sizeof(to->uuid));
+		memcpy(to->label, vm->label, sizeof(to->label));
+	}
 	memcpy(to->domain, p->domain, sizeof(to->domain));
 	to->pid = p->pid;
 	to->mode = p->mode;

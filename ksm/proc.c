@@ -338,6 +338,20 @@ static bool vm_open(const struct kvmx_ksm_proc *p, const struct kvmx_vm *vm)
 	return !kvmx_vm_dead(vm) && file_count(vm->ksm_file) > 2;
 }
 
+/* Of this VM, and of all that nobody has open, whose PINs have ended. */
+static void free_pins(struct kvmx_ksm_proc *p, const struct kvmx_vm *vm, bool all)
+{
+	struct kvmx_ksm_pin *pin, *next;
+
+	list_for_each_entry_safe(pin, next, &p->pins, node) {
+		if (!all && pin->vm != vm && kvmx_vm_handles(pin->vm))
+			continue;
+		list_del(&pin->node);
+		p->nr_pins--;
+		kfree(pin);
+	}
+}
+
 /* Lets go of the VMs that nobody has open, unless that is all of them. Returns whether it is. */
 static bool close_vms(struct kvmx_ksm_proc *p)
 {
@@ -351,6 +365,8 @@ static bool close_vms(struct kvmx_ksm_proc *p)
 	list_for_each_entry_safe(vm, next, &p->vms, ksm_node) {
 		if (vm_open(p, vm))
 			continue;
+		/* The last fd may have been closed since they were looked at. */
+		free_pins(p, vm, false);
 		mutex_lock(&kvmx_ksm.lock);
 		list_del_init(&vm->ksm_node);
 		WRITE_ONCE(vm->ksm, NULL);
@@ -358,19 +374,6 @@ static bool close_vms(struct kvmx_ksm_proc *p)
 		put_vm(vm);
 	}
 	return list_empty(&p->vms);
-}
-
-static void free_pins(struct kvmx_ksm_proc *p, bool all)
-{
-	struct kvmx_ksm_pin *pin, *next;
-
-	list_for_each_entry_safe(pin, next, &p->pins, node) {
-		if (!all && kvmx_vm_handles(pin->vm))
-			continue;
-		list_del(&pin->node);
-		p->nr_pins--;
-		kfree(pin);
-	}
 }
 
 /**
@@ -392,7 +395,7 @@ void kvmx_ksm_reap(bool all)
 			continue;
 		}
 		pins = p->nr_pins;
-		free_pins(p, all);
+		free_pins(p, NULL, all);
 		if (!all && !close_vms(p)) {
 			if (pins != p->nr_pins)
 				kvmx_ksm_proc_refresh(p);
