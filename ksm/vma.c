@@ -18,6 +18,9 @@
 #define CHUNK	(16 * PAGE_SIZE)
 #define VMAS	64
 
+/* How often a VMM may change mappings that are being unmerged, before that is done in one go. */
+#define PATIENCE	8
+
 static void note_lock(u64 since)
 {
 	u64 ns = ktime_get_ns() - since;
@@ -308,34 +311,47 @@ static bool ksmd_still(u64 *scans)
 	return still && !READ_ONCE(kvmx_ksm.in_epoch);
 }
 
-/* Takes VM_MERGEABLE from a mapping whose pages are unmerged but for those ksmd merged since. */
-static int unadvise(struct kvmx_ksm_proc *p, const struct kvmx_ksm_range *range, u64 *scans)
+/* Takes VM_MERGEABLE from a mapping; @clean: nothing of KSM's is in it. */
+static int take(struct kvmx_ksm_proc *p, struct vm_area_struct *vma, bool clean)
 {
-	bool mergeable = false, still = ksmd_still(scans);
-	struct vm_area_struct *vma;
-	u64 since;
+	bool mergeable = false;
 	int err;
 
-	since = lock_write(p->mm);
-	vma = find_vma(p->mm, range->start);
-	err = -EAGAIN;
-	if (!vma || vma->vm_start != range->start || vma->vm_end != range->end ||
-	    !(vma->vm_flags & VM_MERGEABLE))
-		goto unlock;
+	mmap_assert_write_locked(p->mm);
 	err = note_taken(p, vma);
-	if (!err && !still)
+	if (!err && !clean)
 		err = kvmx_ksm_advise(vma, vma->vm_start, vma->vm_end, false, &mergeable);
 	if (!err && !mergeable) {
 		kvmx_vma_set_mergeable(vma, false);
 		p->touched = true;
 		kvmx_ksm_ranges_del(&p->made, vma->vm_start, vma->vm_end);
 	}
-unlock:
+	return err;
+}
+
+/*
+ * Takes VM_MERGEABLE from a mapping whose pages are unmerged but for those ksmd merged since. If it
+ * has been split, from its first part: @range ends there then.
+ */
+static int unadvise(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range, u64 *scans)
+{
+	bool still = ksmd_still(scans);
+	struct vm_area_struct *vma;
+	int err = -EAGAIN;
+	u64 since;
+
+	since = lock_write(p->mm);
+	vma = find_vma(p->mm, range->start);
+	if (vma && vma->vm_start >= range->start && vma->vm_end <= range->end &&
+	    vma->vm_flags & VM_MERGEABLE) {
+		range->end = vma->vm_end;
+		err = take(p, vma, still);
+	}
 	unlock_write(p->mm, since);
 	return err;
 }
 
-static int unmerge_range(struct kvmx_ksm_proc *p, const struct kvmx_ksm_range *range)
+static int unmerge_range(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range)
 {
 	unsigned long addr = range->start;
 	u64 scans = 0;
@@ -349,6 +365,28 @@ static int unmerge_range(struct kvmx_ksm_proc *p, const struct kvmx_ksm_range *r
 		addr = unmerge_chunk(p->mm, addr, range->end, &err);
 	}
 	return err ?: unadvise(p, range, &scans);
+}
+
+/* In one go, which the VMM has to wait for: it goes on changing the mapping. */
+static int unmerge_whole(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range)
+{
+	u64 bytes = (u64)READ_ONCE(p->mm->ksm_merging_pages) << PAGE_SHIFT;
+	struct vm_area_struct *vma;
+	int err = 0;
+	u64 since;
+
+	if (abandoned(p->mm))
+		return -ESRCH;
+	if (!enough_memory(bytes))
+		return -ENOMEM;
+	since = lock_write(p->mm);
+	vma = find_vma(p->mm, range->start);
+	if (vma && vma->vm_flags & VM_MERGEABLE) {
+		range->end = vma->vm_end;
+		err = take(p, vma, false);
+	}
+	unlock_write(p->mm, since);
+	return err;
 }
 
 /**
@@ -367,16 +405,19 @@ int kvmx_ksm_vma_unmerge(struct kvmx_ksm_proc *p, unsigned long start, unsigned 
 {
 	struct kvmx_ksm_range range;
 	unsigned long addr = start;
+	u32 tries = 0;
 	int err = 0;
 
 	lockdep_assert_held(&kvmx_ksm.act);
 	if (!mmget_not_zero(p->mm))
 		return -ESRCH;
 	while (next_mergeable(p->mm, addr, &range) && range.start < end) {
-		err = unmerge_range(p, &range);
+		err = tries < PATIENCE ? unmerge_range(p, &range) : unmerge_whole(p, &range);
 		/* The VMM has changed it: look at it again. */
-		if (err == -EAGAIN)
+		if (err == -EAGAIN) {
+			tries++;
 			continue;
+		}
 		if (err)
 			break;
 		addr = range.end;
