@@ -158,9 +158,8 @@ static int fresh_look(void)
 	int err;
 
 	mutex_lock(&kvmx_ksm.lock);
-	/* One that is under way does not count. */
-	before = kvmx_ksm.looks + (kvmx_ksm.state == KVMX_KSM_HOST_STATE_SAMPLING ||
-				   kvmx_ksm.state == KVMX_KSM_HOST_STATE_SETTLING);
+	/* One that is under way does not count: it may be past what has changed. */
+	before = kvmx_ksm.looks_begun;
 	kvmx_ksm.want_look = true;
 	mutex_unlock(&kvmx_ksm.lock);
 	kvmx_ksm_kick();

@@ -210,7 +210,8 @@ struct kvmx_ksm_toll {
  * @kicked: the worker has something to look at
  * @holds: who wants ksmd to stand still
  * @want_look: memory is to be looked at now
- * @looks: looks that are complete, for those who wait for one
+ * @looks_begun: looks that have begun, the one under way included
+ * @looks: looks that are over, for those who wait for one
  * @in_epoch: ksmd runs for kvmx; becomes true under @act
  * @unbound: @binder was closed: the policy is to be switched off
  * @state: KVMX_KSM_HOST_STATE_*
@@ -242,6 +243,7 @@ struct kvmx_ksm {
 	bool kicked;
 	atomic_t holds;
 	bool want_look;
+	u64 looks_begun;
 	u64 looks;
 	bool in_epoch;
 	bool unbound;

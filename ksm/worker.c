@@ -431,6 +431,7 @@ static int look(void)
 
 	mutex_lock(&kvmx_ksm.lock);
 	kvmx_ksm.want_look = false;
+	kvmx_ksm.looks_begun++;
 	mutex_unlock(&kvmx_ksm.lock);
 	err = kvmx_ksm_look();
 	self.cow_seen = kvmx_ksm_cow_events();
