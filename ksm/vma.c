@@ -298,13 +298,14 @@ static int note_taken(struct kvmx_ksm_proc *p, const struct vm_area_struct *vma)
 }
 
 /*
- * Whether ksmd has stood still: then what was unmerged piece by piece is still so. KSM's own count
- * of scans tells whether somebody has let it run in between.
+ * Whether ksmd has stood still: then what was unmerged piece by piece is still so. KSM's own counts
+ * and ksmd's CPU time, none of which goes back, tell whether somebody has let it run in between.
+ * Not all kernels count visits, and a scan need not have ended.
  */
 static bool ksmd_still(u64 *scans)
 {
 	u64 now = kvmx_knobs_read(KVMX_KNOB_FULL_SCANS, 0) +
-		  kvmx_knobs_read(KVMX_KNOB_SCANNED, 0);
+		  kvmx_knobs_read(KVMX_KNOB_SCANNED, 0) + kvmx_knobs_ksmd_ns();
 	bool still = *scans == now && kvmx_knobs_check();
 
 	*scans = now;
@@ -381,9 +382,10 @@ static int unmerge_whole(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range)
 		return -ENOMEM;
 	since = lock_write(p->mm);
 	vma = find_vma(p->mm, range->start);
-	if (vma && vma->vm_flags & VM_MERGEABLE) {
+	if (vma && vma->vm_start < range->end) {
 		range->end = vma->vm_end;
-		err = take(p, vma, false);
+		if (vma->vm_flags & VM_MERGEABLE)
+			err = take(p, vma, false);
 	}
 	unlock_write(p->mm, since);
 	return err;
