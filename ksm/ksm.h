@@ -377,7 +377,7 @@ u64 kvmx_ksm_proc_merged(struct kvmx_ksm_proc *p);
 bool kvmx_ksm_proc_dead(const struct kvmx_ksm_proc *p);
 u32 kvmx_ksm_proc_migrations(const struct kvmx_ksm_proc *p);
 void kvmx_ksm_proc_state(struct kvmx_ksm_proc *p, u32 state, u32 why, u64 why_arg);
-void kvmx_ksm_reap(bool all);
+bool kvmx_ksm_reap(bool all);
 u64 kvmx_ksm_bytes(void);
 u64 kvmx_ksm_gfn_pages(struct kvmx_vm *vm, u64 gfn, u64 npages);
 

@@ -381,10 +381,13 @@ static bool close_vms(struct kvmx_ksm_proc *p)
  * @all: the module goes: all of it
  *
  * Context: the worker, under kvmx_ksm.act.
+ * Return: whether to come back unasked: nobody tells when a VMM closes a VM that is kept for it, or
+ *	when there is memory again.
  */
-void kvmx_ksm_reap(bool all)
+bool kvmx_ksm_reap(bool all)
 {
 	struct kvmx_ksm_proc *p, *next;
+	bool again = false;
 	int err;
 	u32 pins;
 
@@ -399,16 +402,20 @@ void kvmx_ksm_reap(bool all)
 		if (!all && !close_vms(p)) {
 			if (pins != p->nr_pins)
 				kvmx_ksm_proc_refresh(p);
+			again |= p->keep;
 			continue;
 		}
 		err = kvmx_ksm_proc_restore(p);
-		if (err && !all)
+		if (err && !all) {
+			again = true;
 			continue;
+		}
 		/* Mergeable is a state that the VMM can live with. */
 		if (err)
 			pr_warn("kvmx: no memory to unmerge that of VMM %d\n", p->pid);
 		forget(p);
 	}
+	return again;
 }
 
 /**

@@ -16,6 +16,7 @@
 #include "ksm.h"
 
 #define CHECK_NS	(2 * NSEC_PER_SEC)
+#define AGAIN_NS	(10 * NSEC_PER_SEC)
 #define SLICE_NS	(10 * NSEC_PER_MSEC)
 #define EVICT_NS	(600 * NSEC_PER_SEC)
 /* A storm: this many writes to merged pages, and at least an eighth of those merged. */
@@ -37,6 +38,7 @@ static struct {
 	u32 knobs;
 	u32 cut;	/* why the last epoch ended */
 	bool retry;
+	bool again;	/* also with the policy off there is something to come back for */
 } self;
 
 /**
@@ -198,8 +200,10 @@ static void take_in(void)
 			continue;
 		any = kvmx_ksm_vma_any(p->mm);
 		mmput(p->mm);
-		if (any && kvmx_ksm_proc_unmerge(p))
+		if (any && kvmx_ksm_proc_unmerge(p)) {
 			WRITE_ONCE(p->live, true);
+			self.again = true;
+		}
 	}
 }
 
@@ -502,7 +506,7 @@ static void turn(void)
 	mutex_lock(&kvmx_ksm.act);
 	if (READ_ONCE(kvmx_ksm.unbound))
 		switch_off();
-	kvmx_ksm_reap(false);
+	self.again = kvmx_ksm_reap(false);
 	kvmx_ksm_live_update();
 	on = kvmx_ksm.policy.mode == KVMX_KSM_HOST_ON;
 	take_in();
@@ -531,7 +535,7 @@ static long timeout(void)
 	u64 now = ktime_get_ns(), next = now + CHECK_NS;
 
 	if (READ_ONCE(kvmx_ksm.policy.mode) == KVMX_KSM_HOST_OFF)
-		return MAX_SCHEDULE_TIMEOUT;
+		return self.again ? nsecs_to_jiffies(AGAIN_NS) : MAX_SCHEDULE_TIMEOUT;
 	next = min(next, self.next_look);
 	return next > now ? nsecs_to_jiffies(next - now) + 1 : 1;
 }
