@@ -251,6 +251,9 @@ int kvmx_knobs_take(void)
 		put_back();
 	else
 		knobs.state = KVMX_KSM_KNOBS_OWNED;
+	/* Order 2 was to unmerge all and to stop, which was done. It is not for kvmx to give it. */
+	if (!err && knobs.saved[KVMX_KNOB_RUN] == 2)
+		knobs.saved[KVMX_KNOB_RUN] = 0;
 unlock:
 	mutex_unlock(&knobs.lock);
 	return err;
