@@ -92,6 +92,12 @@ static void look_at(struct walk *w, unsigned long addr, struct page *page)
 	w->sub->sketch->zero++;
 }
 
+/* The VMM has exited: do not keep its memory. */
+static bool abandoned(const struct kvmx_ksm_subject *sub)
+{
+	return atomic_read(&sub->p->mm->mm_users) == 1;
+}
+
 static int walk_pages(struct walk *w, unsigned long start, unsigned long end)
 {
 	struct page *page[BATCH];
@@ -118,8 +124,7 @@ static int walk_pages(struct walk *w, unsigned long start, unsigned long end)
 		}
 		kvmx_ksm_toll_pay(&kvmx_ksm.toll);
 		cond_resched();
-		/* The VMM has exited: do not keep its memory. */
-		if (atomic_read(&w->sub->p->mm->mm_users) == 1)
+		if (abandoned(w->sub))
 			return -ESRCH;
 	}
 	return 0;
@@ -310,7 +315,7 @@ int kvmx_ksm_sample_again(struct kvmx_ksm_subject *sub)
 
 	if (err)
 		return err;
-	for (i = 0; i < s->nr && !kvmx_ksm_stopping(); i++) {
+	for (i = 0; i < s->nr && !kvmx_ksm_stopping() && !abandoned(sub); i++) {
 		sub->scanned++;
 		if (!still_same((unsigned long)s->e[i].page << PAGE_SHIFT, s->e[i].hash))
 			kvmx_ksm_sketch_changed(s, i);
@@ -319,6 +324,7 @@ int kvmx_ksm_sample_again(struct kvmx_ksm_subject *sub)
 			cond_resched();
 		}
 	}
+	err = i < s->nr && abandoned(sub) ? -ESRCH : 0;
 	leave(sub);
-	return kvmx_ksm_stopping() ? -EINTR : 0;
+	return kvmx_ksm_stopping() ? -EINTR : err;
 }
