@@ -125,13 +125,16 @@ static bool any_dead(void)
 	return any;
 }
 
+/* Whether other processes with mergeable memory end an epoch. */
+static bool refuses(void)
+{
+	return kvmx_ksm.policy.domains == KVMX_KSM_STRICT &&
+	       kvmx_ksm.policy.foreign == KVMX_KSM_FOREIGN_REFUSE;
+}
+
 /* Whether something has happened that ends the epoch at once. */
 static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
 {
-	const struct kvmx_ksm_policy *policy = &kvmx_ksm.policy;
-	bool refuse = policy->domains == KVMX_KSM_STRICT &&
-		      policy->foreign == KVMX_KSM_FOREIGN_REFUSE;
-
 	*arg = 0;
 	if (!kvmx_knobs_check())
 		return KVMX_KSM_WHY_KNOBS;
@@ -140,7 +143,7 @@ static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
 	*arg = migrating();
 	if (*arg)
 		return KVMX_KSM_WHY_MIGRATION;
-	if (refuse && now >= *foreign_at) {
+	if (refuses() && now >= *foreign_at) {
 		*foreign_at = now + FOREIGN_NS;
 		*arg = kvmx_ksm_foreign(true);
 		if (*arg)
@@ -160,7 +163,7 @@ static u64 tick(const struct kvmx_ksm_plan_out *plan, const struct counts *begin
 	left = div64_u64(left * 1000, max(plan->cpu_permille, 1U)) / 8;
 	/* At first not much is known of how fast ksmd is. */
 	left = min(left, gone / 8);
-	return clamp_t(u64, left, TICK_MIN, TICK_MAX);
+	return clamp_t(u64, left, TICK_MIN, refuses() ? FOREIGN_NS : TICK_MAX);
 }
 
 static u32 budget(const struct kvmx_ksm_plan_out *plan)
