@@ -14,6 +14,8 @@
 
 static atomic64_t last_key = ATOMIC64_INIT(0);
 
+static const u8 none[KVMX_UUID_LEN];
+
 static bool same(const u8 *a, const u8 *b)
 {
 	return !memcmp(a, b, KVMX_UUID_LEN);
@@ -103,6 +105,9 @@ static int set_locked(struct kvmx_vm *vm, struct file *file, const struct kvmx_v
 	if (IS_ERR(p))
 		return PTR_ERR(p);
 	domain = a->flags & KVMX_VM_KSM_DOMAIN ? a->domain : p->domain;
+	/* The setting as a whole is forgotten. */
+	if (a->mode == KVMX_KSM_UNSET && !(a->flags & KVMX_VM_KSM_DOMAIN))
+		domain = none;
 	moved = !same(domain, p->domain);
 	if (wants_more(p, a, domain) && !capable(CAP_SYS_ADMIN))
 		return -EPERM;

@@ -598,8 +598,8 @@ struct kvmx_predict {
  *
  * Nothing is merged before the host's policy is on (KVMX_KSM_HOST_SET). With mode OFF the memory is
  * unmerged before the call returns; so it is if @domain changes. With UNSET the memory is made
- * again what the VMM made it, and the setting is forgotten. If a signal ends the call early, the
- * work goes on without it.
+ * again what the VMM made it, and the setting is forgotten, with its domain. If a signal ends the
+ * call early, the work goes on without it.
  *
  * The memory that may merge are the VMM's mappings that a memslot lies in, as a whole.
  *
@@ -720,8 +720,8 @@ struct kvmx_vm_ksm_get {
  * and @npages. Pinned memory that kvmx was not told of is found by looking at it, which is later.
  *
  * Errors: EINVAL if the pages wrap, or none of them lies in a memslot, or for UNPIN if they were
- * not pinned so; ENOSPC if there are KVMX_KSM_MAX_PINS; ENOMEM if there is not enough memory to
- * unmerge: nothing is excluded, though some pages may be unmerged.
+ * not pinned so; ENOSPC if there are KVMX_KSM_MAX_PINS in the VMM's process; ENOMEM if there is not
+ * enough memory to unmerge: nothing is excluded, though some pages may be unmerged.
  */
 struct kvmx_vm_ksm_pin {
 	__u32 size;
@@ -730,7 +730,7 @@ struct kvmx_vm_ksm_pin {
 	__aligned_u64 npages;
 };
 
-#define KVMX_KSM_MAX_PINS	1024	/* of one VM */
+#define KVMX_KSM_MAX_PINS	1024	/* of all VMs of a process */
 
 #define KVMX_KSM_HOST_OFF	0	/* nothing is merged, KSM's knobs are left alone */
 #define KVMX_KSM_HOST_ON	1
