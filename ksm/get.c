@@ -218,6 +218,9 @@ int kvmx_ksm_plan(struct kvmx_call *call)
 	err = a->flags & KVMX_KSM_PLAN_FRESH ? fresh_look() : 0;
 	if (err)
 		return err;
+	/* With the policy off nobody else counts them. */
+	if (READ_ONCE(kvmx_ksm.policy.mode) == KVMX_KSM_HOST_OFF)
+		WRITE_ONCE(kvmx_ksm.nr_foreign, kvmx_ksm_foreign(false));
 	if (mutex_lock_killable(&kvmx_ksm.act))
 		return -EINTR;
 	err = kvmx_ksm_decide(true, &in, &out, &procs);

@@ -36,6 +36,7 @@ static struct {
 	u32 idle_looks;
 	u64 cow_seen;
 	u32 knobs;
+	bool foreign;	/* as the last event says */
 	u32 cut;	/* why the last epoch ended */
 	bool retry;
 	bool again;	/* also with the policy off there is something to come back for */
@@ -461,8 +462,9 @@ static void count_foreign(void)
 {
 	u32 nr = kvmx_ksm_foreign(false);
 
-	if (!!nr != !!READ_ONCE(kvmx_ksm.nr_foreign))
+	if (!!nr != self.foreign)
 		kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_FOREIGN, nr);
+	self.foreign = nr;
 	WRITE_ONCE(kvmx_ksm.nr_foreign, nr);
 }
 
