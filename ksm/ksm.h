@@ -301,6 +301,21 @@ u64 kvmx_knobs_read(u32 knob, u64 missing);
 bool kvmx_knobs_has(u32 knob);
 u64 kvmx_knobs_ksmd_ns(void);
 
+/**
+ * struct kvmx_ksm_payer - whose cgroup pays
+ * @memcg: the VMM's
+ * @old: who paid before
+ */
+struct kvmx_ksm_payer {
+	struct mem_cgroup *memcg;
+	struct mem_cgroup *old;
+};
+
+/* payer.c */
+void kvmx_ksm_payer_begin(struct kvmx_ksm_payer *payer, struct mm_struct *mm);
+void kvmx_ksm_payer_end(struct kvmx_ksm_payer *payer);
+bool kvmx_ksm_payer_room(const struct kvmx_ksm_payer *payer, u32 pages);
+
 /* vma.c */
 int kvmx_ksm_vma_admit(struct kvmx_ksm_proc *p);
 int kvmx_ksm_vma_unmerge(struct kvmx_ksm_proc *p, unsigned long start, unsigned long end);

@@ -257,8 +257,8 @@ static unsigned long skip_holes(struct mm_struct *mm, unsigned long addr, unsign
 }
 
 /* Unmerges a piece. Returns where to go on, or the address with -errno in @err. */
-static unsigned long unmerge_chunk(struct mm_struct *mm, unsigned long addr, unsigned long end,
-				   int *err)
+static unsigned long unmerge_chunk(struct mm_struct *mm, const struct kvmx_ksm_payer *payer,
+				   unsigned long addr, unsigned long end, int *err)
 {
 	struct vm_area_struct *vma;
 	unsigned long to;
@@ -274,7 +274,7 @@ static unsigned long unmerge_chunk(struct mm_struct *mm, unsigned long addr, uns
 		*err = -ESRCH;
 		return addr;
 	}
-	if (!enough_memory(CHUNK)) {
+	if (!enough_memory(CHUNK) || !kvmx_ksm_payer_room(payer, CHUNK >> PAGE_SHIFT)) {
 		*err = -ENOMEM;
 		return addr;
 	}
@@ -352,7 +352,8 @@ static int unadvise(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range, u64 *
 	return err;
 }
 
-static int unmerge_range(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range)
+static int unmerge_range(struct kvmx_ksm_proc *p, const struct kvmx_ksm_payer *payer,
+			 struct kvmx_ksm_range *range)
 {
 	unsigned long addr = range->start;
 	u64 scans = 0;
@@ -363,22 +364,24 @@ static int unmerge_range(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range)
 		if (signal_pending(current))
 			return -ERESTARTSYS;
 		cond_resched();
-		addr = unmerge_chunk(p->mm, addr, range->end, &err);
+		addr = unmerge_chunk(p->mm, payer, addr, range->end, &err);
 	}
 	return err ?: unadvise(p, range, &scans);
 }
 
 /* In one go, which the VMM has to wait for: it goes on changing the mapping. */
-static int unmerge_whole(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range)
+static int unmerge_whole(struct kvmx_ksm_proc *p, const struct kvmx_ksm_payer *payer,
+			 struct kvmx_ksm_range *range)
 {
-	u64 bytes = (u64)READ_ONCE(p->mm->ksm_merging_pages) << PAGE_SHIFT;
+	unsigned long pages = READ_ONCE(p->mm->ksm_merging_pages);
 	struct vm_area_struct *vma;
 	int err = 0;
 	u64 since;
 
 	if (abandoned(p->mm))
 		return -ESRCH;
-	if (!enough_memory(bytes))
+	if (!enough_memory((u64)pages << PAGE_SHIFT) ||
+	    !kvmx_ksm_payer_room(payer, min(pages, (unsigned long)U32_MAX)))
 		return -ENOMEM;
 	since = lock_write(p->mm);
 	vma = find_vma(p->mm, range->start);
@@ -406,6 +409,7 @@ static int unmerge_whole(struct kvmx_ksm_proc *p, struct kvmx_ksm_range *range)
 int kvmx_ksm_vma_unmerge(struct kvmx_ksm_proc *p, unsigned long start, unsigned long end)
 {
 	struct kvmx_ksm_range range;
+	struct kvmx_ksm_payer payer;
 	unsigned long addr = start;
 	u32 tries = 0;
 	int err = 0;
@@ -413,8 +417,12 @@ int kvmx_ksm_vma_unmerge(struct kvmx_ksm_proc *p, unsigned long start, unsigned 
 	lockdep_assert_held(&kvmx_ksm.act);
 	if (!mmget_not_zero(p->mm))
 		return -ESRCH;
+	kvmx_ksm_payer_begin(&payer, p->mm);
 	while (next_mergeable(p->mm, addr, &range) && range.start < end) {
-		err = tries < PATIENCE ? unmerge_range(p, &range) : unmerge_whole(p, &range);
+		if (tries < PATIENCE)
+			err = unmerge_range(p, &payer, &range);
+		else
+			err = unmerge_whole(p, &payer, &range);
 		/* The VMM has changed it: look at it again. */
 		if (err == -EAGAIN) {
 			tries++;
@@ -426,6 +434,7 @@ int kvmx_ksm_vma_unmerge(struct kvmx_ksm_proc *p, unsigned long start, unsigned 
 	}
 	if (err == -EAGAIN)
 		err = 0;
+	kvmx_ksm_payer_end(&payer);
 	mmput(p->mm);
 	return err;
 }
