@@ -310,9 +310,9 @@ static int apply(const struct kvmx_ksm_plan_in *in, const struct kvmx_ksm_plan_o
 		p = procs[i];
 		if (in->vm[i].todo != KVMX_KSM_DO_ADMIT && !p->live)
 			continue;
-		err = adjust(p);
-		if (err == -ESRCH)
-			err = 0;
+		/* What one VM lacks must not keep the others from merging. */
+		if (adjust(p) == -ENOMEM)
+			in->vm[i].why = KVMX_KSM_WHY_NO_MEMORY;
 	}
 	for (i = 0; i < in->nr_vm; i++)
 		tell_state(procs[i], &in->vm[i]);
