@@ -141,6 +141,7 @@ struct kvmx_ksm_pin {
  * @found: mappings in which pinned memory was found
  * @made: mappings that kvmx has made mergeable
  * @taken: mappings that the VMM had made mergeable and kvmx has not left so
+ * @pruned: entries of @made, @taken and @found that were left when they were last pruned
  * @live: its memory may merge or be merged; read with READ_ONCE()
  * @is_new: memory of it has become mergeable and has not been scanned by an epoch
  * @touched: memory of it was unmerged since, which KSM's count does not tell from a write
@@ -180,6 +181,7 @@ struct kvmx_ksm_proc {
 	struct kvmx_ksm_ranges found;
 	struct kvmx_ksm_ranges made;
 	struct kvmx_ksm_ranges taken;
+	u32 pruned;
 	bool live;
 	bool is_new;
 	bool touched;

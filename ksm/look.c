@@ -152,7 +152,9 @@ static int keep_found(struct look *l)
 	mutex_lock(&kvmx_ksm.act);
 	for (i = 0; i < l->nr && !err; i++) {
 		struct kvmx_ksm_subject *sub = &l->sub[i];
+		struct kvmx_ksm_payer payer;
 
+		kvmx_ksm_payer_begin(&payer, sub->p->mm);
 		for (j = 0; j < sub->nr_suspects && !err; j++) {
 			const struct kvmx_ksm_range *r = &sub->suspect[j].range;
 
@@ -161,6 +163,7 @@ static int keep_found(struct look *l)
 			else
 				err = kvmx_ksm_ranges_del(&sub->p->found, r->start, r->end);
 		}
+		kvmx_ksm_payer_end(&payer);
 		err = err ?: copy_ranges(&sub->found, &sub->p->found);
 	}
 	mutex_unlock(&kvmx_ksm.act);

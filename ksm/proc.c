@@ -169,10 +169,12 @@ u64 kvmx_ksm_gfn_pages(struct kvmx_vm *vm, u64 gfn, u64 npages)
 int kvmx_ksm_proc_refresh(struct kvmx_ksm_proc *p)
 {
 	struct kvmx_ksm_ranges slots = {}, pinned = {};
+	struct kvmx_ksm_payer payer;
 	struct kvmx_vm *vm;
 	int err = 0;
 
 	lockdep_assert_held(&kvmx_ksm.act);
+	kvmx_ksm_payer_begin(&payer, p->mm);
 	/* VMs come and go under act alone: the list is safe without the inner lock. */
 	list_for_each_entry(vm, &p->vms, ksm_node) {
 		err = add_vm(p, vm, &slots, &pinned);
@@ -184,6 +186,7 @@ int kvmx_ksm_proc_refresh(struct kvmx_ksm_proc *p)
 		swap(p->pinned, pinned);
 		p->pages = kvmx_ksm_ranges_bytes(&p->slots) >> PAGE_SHIFT;
 	}
+	kvmx_ksm_payer_end(&payer);
 	kvmx_ksm_ranges_free(&slots);
 	kvmx_ksm_ranges_free(&pinned);
 	return err;

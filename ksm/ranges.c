@@ -23,7 +23,7 @@ static int grow(struct kvmx_ksm_ranges *s)
 	room = max(MIN_ROOM, s->room * 2);
 	if (room <= s->room)
 		return -ENOMEM;
-	r = kvcalloc(room, sizeof(*r), GFP_KERNEL);
+	r = kvcalloc(room, sizeof(*r), GFP_KERNEL_ACCOUNT);
 	if (!r)
 		return -ENOMEM;
 	if (s->nr)

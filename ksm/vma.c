@@ -21,6 +21,9 @@
 /* How often a VMM may change mappings that are being unmerged, before that is done in one go. */
 #define PATIENCE	8
 
+/* From so many notes on, they are compared with the mappings that there are. */
+#define PRUNE	256
+
 static void note_lock(u64 since)
 {
 	u64 ns = ktime_get_ns() - since;
@@ -127,6 +130,50 @@ bool kvmx_ksm_vma_next(struct mm_struct *mm, unsigned long addr, struct kvmx_ksm
 	return vma;
 }
 
+/* Replaces notes by the mappings that they touch now, as a @whole or as far as they do. */
+static void prune(struct kvmx_ksm_proc *p, struct kvmx_ksm_ranges *set, bool whole)
+{
+	struct kvmx_ksm_ranges now = {};
+	struct kvmx_ksm_range range;
+	unsigned long addr, end;
+	int err = 0;
+	bool takes;
+	u32 i;
+
+	for (i = 0; i < set->nr && !err; i++) {
+		addr = set->r[i].start;
+		end = set->r[i].end;
+		while (!err && addr < end && kvmx_ksm_vma_next(p->mm, addr, &range, &takes) &&
+		       range.start < end) {
+			if (!whole) {
+				range.start = max(range.start, addr);
+				range.end = min(range.end, end);
+			}
+			err = kvmx_ksm_ranges_add(&now, range.start, range.end);
+			addr = range.end;
+		}
+		cond_resched();
+	}
+	/* Without memory they stay as they are. */
+	if (!err)
+		swap(*set, now);
+	kvmx_ksm_ranges_free(&now);
+}
+
+/*
+ * Notes are of mappings as they were. As those change, there would be more and more of them. Not
+ * before there are twice as many as were left: it takes a look at each.
+ */
+static void prune_all(struct kvmx_ksm_proc *p)
+{
+	if (p->made.nr + p->taken.nr + p->found.nr < PRUNE + 2 * p->pruned)
+		return;
+	prune(p, &p->made, true);
+	prune(p, &p->taken, true);
+	prune(p, &p->found, false);
+	p->pruned = p->made.nr + p->taken.nr + p->found.nr;
+}
+
 static bool wanted(const struct kvmx_ksm_proc *p, struct vm_area_struct *vma)
 {
 	return !(vma->vm_flags & VM_MERGEABLE) && kvmx_vma_takes(vma) &&
@@ -220,16 +267,20 @@ static int admit_range(struct kvmx_ksm_proc *p, const struct kvmx_ksm_range *ran
  */
 int kvmx_ksm_vma_admit(struct kvmx_ksm_proc *p)
 {
+	struct kvmx_ksm_payer payer;
 	int err = 0;
 	u32 i;
 
 	lockdep_assert_held(&kvmx_ksm.act);
 	if (!mmget_not_zero(p->mm))
 		return -ESRCH;
+	kvmx_ksm_payer_begin(&payer, p->mm);
+	prune_all(p);
 	/* First, so that what follows is unmerged whatever becomes of it. */
 	WRITE_ONCE(p->live, true);
 	for (i = 0; i < p->slots.nr && !err; i++)
 		err = admit_range(p, &p->slots.r[i]);
+	kvmx_ksm_payer_end(&payer);
 	mmput(p->mm);
 	return err;
 }
@@ -418,6 +469,7 @@ int kvmx_ksm_vma_unmerge(struct kvmx_ksm_proc *p, unsigned long start, unsigned 
 	if (!mmget_not_zero(p->mm))
 		return -ESRCH;
 	kvmx_ksm_payer_begin(&payer, p->mm);
+	prune_all(p);
 	while (next_mergeable(p->mm, addr, &range) && range.start < end) {
 		if (tries < PATIENCE)
 			err = unmerge_range(p, &payer, &range);
@@ -495,11 +547,13 @@ static int restore_taken(struct kvmx_ksm_proc *p)
  */
 int kvmx_ksm_vma_restore(struct kvmx_ksm_proc *p)
 {
+	struct kvmx_ksm_payer payer;
 	int err = 0;
 
 	lockdep_assert_held(&kvmx_ksm.act);
 	if (!mmget_not_zero(p->mm))
 		return 0;
+	kvmx_ksm_payer_begin(&payer, p->mm);
 	/* Each round shortens the list, or fails. */
 	while (p->made.nr && !err) {
 		struct kvmx_ksm_range r = p->made.r[0];
@@ -513,6 +567,7 @@ int kvmx_ksm_vma_restore(struct kvmx_ksm_proc *p)
 		err = restore_taken(p);
 	if (!err)
 		kvmx_ksm_ranges_free(&p->made);
+	kvmx_ksm_payer_end(&payer);
 	mmput(p->mm);
 	return err == -ESRCH ? 0 : err;
 }
