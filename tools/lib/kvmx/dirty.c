@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1
+#include <errno.h>
 #include <unistd.h>
 
 #include "dirty.h"
@@ -13,8 +14,11 @@ static int sample(void *ctx, struct kvmx_vm_sample *sample)
 static int start(void *ctx)
 {
 	struct dirty_kvmx *d = ctx;
-	int fd = kvmx_tracker_create(d->vm_fd, 0);
+	int fd = kvmx_tracker_create(d->vm_fd, KVMX_TRACKER_MIGRATION);
 
+	/* The flag is as old as KVMX_FEAT_KSM. */
+	if (fd == -EOPNOTSUPP)
+		fd = kvmx_tracker_create(d->vm_fd, 0);
 	if (fd < 0)
 		return fd;
 	d->tracker_fd = fd;
