@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "lib/fdpass.h"
 #include "lib/kx.h"
 #include "lib/peer.h"
 #include "lib/util.h"
@@ -824,6 +825,202 @@ TEST_F_TIMEOUT(ksm, killed, TIMEOUT)
 	}
 	EXPECT_TRUE(kvm_refs_become(refs));
 	EXPECT_EQ(0, host_get(self->sys).nr_vms);
+}
+
+/* Does a setting as somebody without rights would. */
+static int unprivileged_set(const struct peer *p, uint32_t mode, uint32_t weight)
+{
+	struct kvmx_vm_ksm_set arg = KX_ARG(kvmx_vm_ksm_set, .mode = mode, .weight = weight);
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		if (drop_capabilities())
+			_exit(255);
+		_exit(-kx_ioctl(p->handle, KVMX_VM_KSM_SET, &arg));
+	}
+	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return -ECHILD;
+	return -WEXITSTATUS(status);
+}
+
+/* What takes KSM away from others takes a right, unless the VM has it already. */
+TEST_F_TIMEOUT(ksm, rights, TIMEOUT)
+{
+	struct kvmx_vm_ksm_set arg = KX_ARG(kvmx_vm_ksm_set, .mode = KVMX_KSM_ALWAYS,
+					    .weight = 300);
+	struct peer *a = &self->peer[0];
+
+	START(0, 64);
+	EXPECT_EQ(0, unprivileged_set(a, KVMX_KSM_AUTO, 100));
+	EXPECT_EQ(-EPERM, unprivileged_set(a, KVMX_KSM_AUTO, 101));
+	EXPECT_EQ(-EPERM, unprivileged_set(a, KVMX_KSM_ALWAYS, 0));
+	EXPECT_EQ(KVMX_KSM_AUTO, vm_get(a).mode);
+	EXPECT_EQ(100, vm_get(a).weight);
+	ASSERT_EQ(0, kx_ioctl(a->handle, KVMX_VM_KSM_SET, &arg));
+	EXPECT_EQ(0, unprivileged_set(a, KVMX_KSM_ALWAYS, 300));
+	EXPECT_EQ(-EPERM, unprivileged_set(a, KVMX_KSM_ALWAYS, 301));
+	EXPECT_EQ(0, unprivileged_set(a, KVMX_KSM_OFF, 0));
+	EXPECT_EQ(-EPERM, unprivileged_set(a, KVMX_KSM_ALWAYS, 0));
+}
+
+/* UNSET forgets the domain, too: it takes a right to come back. */
+TEST_F_TIMEOUT(ksm, forgets, TIMEOUT)
+{
+	static const uint8_t none[KVMX_UUID_LEN];
+	struct kvmx_vm_ksm_get got;
+	struct peer *a = &self->peer[0];
+
+	START(0, 64);
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_AUTO, red, 0));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_OFF, NULL, 0));
+	got = vm_get(a);
+	EXPECT_EQ(0, memcmp(got.domain, red, sizeof(red)));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_UNSET, NULL, 0));
+	got = vm_get(a);
+	EXPECT_EQ(0, memcmp(got.domain, none, sizeof(none)));
+}
+
+/* A PIN outlasts the setting, and the policy; what the VMM had made comes back with its end. */
+TEST_F_TIMEOUT(ksm, pin_stays, TIMEOUT)
+{
+	struct kvmx_vm_ksm_pin arg = KX_ARG(kvmx_vm_ksm_pin, .gfn = VM_DATA_GFN, .npages = 16);
+	struct kvmx_ksm_policy policy = quick();
+	struct peer *a = &self->peer[0];
+
+	START(0, 64, 64);
+	ASSERT_EQ(0, peer_fill(a, 0, 0, 64, 1));
+	ASSERT_EQ(0, peer_fill(a, 1, 0, 64, 1));
+	ASSERT_EQ(0, peer_madvise(a, 0, MADV_MERGEABLE));
+	ASSERT_EQ(0, peer_madvise(a, 1, MADV_MERGEABLE));
+	ASSERT_EQ(0, kx_ioctl(a->handle, KVMX_VM_KSM_PIN, &arg));
+	EXPECT_FALSE(peer_mergeable(a, 0));
+	EXPECT_TRUE(peer_mergeable(a, 1));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_OFF, NULL, 0));
+	EXPECT_FALSE(peer_mergeable(a, 1));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_UNSET, NULL, 0));
+	EXPECT_FALSE(peer_mergeable(a, 0));
+	EXPECT_TRUE(peer_mergeable(a, 1));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_AUTO, NULL, 0));
+	ASSERT_EQ(0, host_set(self->sys, &policy, 0));
+	ASSERT_TRUE(looks_pass(self->sys, 1));
+	ASSERT_EQ(0, host_off(self->sys));
+	EXPECT_FALSE(peer_mergeable(a, 0));
+	EXPECT_TRUE(peer_mergeable(a, 1));
+	arg.flags = KVMX_VM_KSM_UNPIN;
+	ASSERT_EQ(0, kx_ioctl(a->handle, KVMX_VM_KSM_PIN, &arg));
+	EXPECT_TRUE(peer_mergeable(a, 0));
+}
+
+static bool state_leaves(int sys, uint32_t state, int ms)
+{
+	for (; ms > 0; ms -= 20) {
+		if (host_get(sys).state != state)
+			return true;
+		sleep_ms(20);
+	}
+	show_host(sys);
+	return false;
+}
+
+static bool state_becomes(int sys, uint32_t state)
+{
+	int ms;
+
+	for (ms = 0; ms < WAIT_MS; ms += 5) {
+		if (host_get(sys).state == state)
+			return true;
+		sleep_ms(5);
+	}
+	show_host(sys);
+	return false;
+}
+
+/* With so little time for ksmd an epoch takes many seconds. So do looks, which have no more. */
+static struct kvmx_ksm_policy slow(void)
+{
+	struct kvmx_ksm_policy policy = quick();
+
+	policy.cpu_permille = 20;
+	return policy;
+}
+
+/* The only VMM that has mergeable memory dies in an epoch: ksmd does not run any more. */
+TEST_F_TIMEOUT(ksm, last_dies, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = slow();
+	struct peer *a = &self->peer[0];
+
+	START(0, 8 * PAGES, 8 * PAGES);
+	ASSERT_EQ(0, peer_fill(a, 0, 0, 8 * PAGES, 4));
+	ASSERT_EQ(0, peer_fill(a, 1, 0, 8 * PAGES, 4));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_ALWAYS, NULL, 0));
+	ASSERT_EQ(0, host_set(self->sys, &policy, 0));
+	ASSERT_TRUE(state_becomes(self->sys, KVMX_KSM_HOST_STATE_EPOCH));
+	peer_kill(a);
+	EXPECT_TRUE(state_leaves(self->sys, KVMX_KSM_HOST_STATE_EPOCH, 10000));
+	EXPECT_EQ(KVMX_KSM_WHY_CHANGED, host_get(self->sys).stopped);
+	EXPECT_EQ(0, knob("run"));
+}
+
+/* The policy goes in the middle of an epoch, and a new one does not go with the old one's fd. */
+TEST_F_TIMEOUT(ksm, unbound, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = slow();
+	struct peer *a = &self->peer[0];
+	int i, sys = kx_system();
+
+	START(0, 8 * PAGES, 8 * PAGES);
+	ASSERT_EQ(0, peer_fill(a, 0, 0, 8 * PAGES, 4));
+	ASSERT_EQ(0, peer_fill(a, 1, 0, 8 * PAGES, 4));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_ALWAYS, NULL, 0));
+	ASSERT_EQ(0, host_set(sys, &policy, KVMX_KSM_HOST_BIND));
+	ASSERT_TRUE(state_becomes(self->sys, KVMX_KSM_HOST_STATE_EPOCH));
+	close(sys);
+	EXPECT_TRUE(state_leaves(self->sys, KVMX_KSM_HOST_STATE_EPOCH, 10000));
+	for (i = 0; i < 10000 && host_get(self->sys).policy.mode; i += 20)
+		sleep_ms(20);
+	EXPECT_EQ(KVMX_KSM_HOST_OFF, host_get(self->sys).policy.mode);
+	for (i = 0; i < 50; i++) {
+		sys = kx_system();
+		ASSERT_EQ(0, host_set(sys, &policy, KVMX_KSM_HOST_BIND));
+		close(sys);
+		ASSERT_EQ(0, host_set(self->sys, &policy, 0));
+		sleep_ms(20);
+		ASSERT_EQ(KVMX_KSM_HOST_ON, host_get(self->sys).policy.mode);
+	}
+}
+
+/* With the policy off a fresh plan comes, every time, and knows of other processes. */
+TEST_F_TIMEOUT(ksm, plan, TIMEOUT)
+{
+	struct kvmx_ksm_plan_vm vm;
+	struct kvmx_ksm_plan arg;
+	struct peer *a = &self->peer[0], *other = &self->peer[1];
+	uint64_t looks;
+	int i;
+
+	START(0, 64, 64);
+	START(1, 64);
+	ASSERT_EQ(0, peer_fill(a, 0, 0, 64, 1));
+	ASSERT_EQ(0, peer_fill(a, 1, 0, 64, 1));
+	ASSERT_EQ(0, vm_set(a, KVMX_KSM_AUTO, NULL, 0));
+	for (i = 0; i < 5; i++) {
+		looks = host_get(self->sys).samples;
+		arg = (struct kvmx_ksm_plan)KX_ARG(kvmx_ksm_plan, .flags = KVMX_KSM_PLAN_FRESH,
+						   .vms = (uintptr_t)&vm, .nr_vms = 1,
+						   .vm_size = sizeof(vm));
+		ASSERT_EQ(0, kx_ioctl(self->sys, KVMX_KSM_PLAN, &arg));
+		EXPECT_LT(looks, host_get(self->sys).samples);
+		EXPECT_EQ(a->pid, (pid_t)vm.pid);
+		EXPECT_NE(KVMX_KSM_WHY_FOREIGN, arg.why);
+	}
+	ASSERT_EQ(0, peer_madvise(other, 0, MADV_MERGEABLE));
+	arg.flags = 0;
+	arg.nr_vms = 1;
+	ASSERT_EQ(0, kx_ioctl(self->sys, KVMX_KSM_PLAN, &arg));
+	EXPECT_EQ(KVMX_KSM_WHY_FOREIGN, arg.why);
+	EXPECT_EQ(1, arg.why_arg);
 }
 
 TEST_HARNESS_MAIN
