@@ -286,11 +286,12 @@ int kvmx_ksm_vma_admit(struct kvmx_ksm_proc *p)
 }
 
 /*
- * Goes over what has no page table: it may be a lot. mmap_lock keeps the tables. A page is another
- * matter: that of zeroes may be KSM's.
+ * Goes over what has no mapping or no page table: it may be a lot. A page is another matter: that of
+ * zeroes may be KSM's.
  */
 static unsigned long skip_holes(struct mm_struct *mm, unsigned long addr, unsigned long end)
 {
+	const struct vm_area_struct *vma;
 	unsigned long size;
 	u64 since;
 	u32 i;
@@ -298,9 +299,15 @@ static unsigned long skip_holes(struct mm_struct *mm, unsigned long addr, unsign
 	mmap_read_lock(mm);
 	since = ktime_get_ns();
 	for (i = 0; i < VMAS && addr < end; i++) {
+		/* Without a mapping, page tables are freed under mmap_lock for reading. */
+		vma = find_vma(mm, addr);
+		if (!vma || vma->vm_start > addr) {
+			addr = vma ? min(end, vma->vm_start) : end;
+			continue;
+		}
 		if (!kvmx_absent_look(mm, addr, &size) || size == PAGE_SIZE)
 			break;
-		addr = min(end, ALIGN_DOWN(addr, size) + size);
+		addr = min3(end, vma->vm_end, ALIGN_DOWN(addr, size) + size);
 	}
 	note_lock(since);
 	mmap_read_unlock(mm);

@@ -68,7 +68,8 @@ static bool look(struct mm_struct *mm, unsigned long addr, unsigned long *size)
  *
  * What that means depends on the mapping, see can_tell().
  *
- * Context: under mmap_lock, or in that address space: either keeps page tables from being freed.
+ * Context: under mmap_lock with a mapping there, or in that address space: either keeps page tables
+ *	from being freed.
  * Return: whether there is nothing, or the zero page.
  */
 bool kvmx_absent_look(struct mm_struct *mm, unsigned long addr, unsigned long *size)
