@@ -355,7 +355,7 @@ struct kvmx_ksm_suspect {
  * @nr_suspects: entries of @suspect
  * @scanned: pages looked at
  * @ns: CPU time of that
- * @gone: the VMM has exited
+ * @gone: the VMM has exited, or there was no memory for it
  */
 struct kvmx_ksm_subject {
 	struct kvmx_ksm_proc *p;

@@ -44,9 +44,18 @@ static u32 sketch_room(const struct kvmx_ksm_proc *p)
 		       KVMX_KSM_SKETCH_MAX);
 }
 
-static int add_subject(struct look *l, struct kvmx_ksm_proc *p)
+static void free_subject(struct kvmx_ksm_subject *sub)
 {
-	struct kvmx_ksm_subject *sub = &l->sub[l->nr++];
+	kvmx_ksm_ranges_free(&sub->slots);
+	kvmx_ksm_ranges_free(&sub->pinned);
+	kvmx_ksm_ranges_free(&sub->found);
+	kfree(sub->suspect);
+	kvfree(sub->sketch);
+	memset(sub, 0, sizeof(*sub));
+}
+
+static int fill_subject(struct kvmx_ksm_subject *sub, struct kvmx_ksm_proc *p)
+{
 	int err;
 
 	sub->p = p;
@@ -80,8 +89,13 @@ static int begin(struct look *l)
 		goto unlock;
 	err = 0;
 	list_for_each_entry(p, &kvmx_ksm.procs, node) {
-		if (!err && l->nr < nr && wanted(p))
-			err = add_subject(l, p);
+		if (l->nr == nr || !wanted(p))
+			continue;
+		/* A VMM's cgroup may be full: that is no reason not to look at the others. */
+		if (fill_subject(&l->sub[l->nr], p))
+			free_subject(&l->sub[l->nr]);
+		else
+			l->nr++;
 	}
 unlock:
 	mutex_unlock(&kvmx_ksm.act);
@@ -92,13 +106,8 @@ static void end(struct look *l)
 {
 	u32 i;
 
-	for (i = 0; l->sub && i < l->nr; i++) {
-		kvmx_ksm_ranges_free(&l->sub[i].slots);
-		kvmx_ksm_ranges_free(&l->sub[i].pinned);
-		kvmx_ksm_ranges_free(&l->sub[i].found);
-		kfree(l->sub[i].suspect);
-		kvfree(l->sub[i].sketch);
-	}
+	for (i = 0; l->sub && i < l->nr; i++)
+		free_subject(&l->sub[i]);
 	kvfree(l->sub);
 }
 
@@ -144,30 +153,36 @@ static bool suspects(const struct look *l)
 }
 
 /* Mappings with pinned memory stay away from KSM, those without may come back. */
-static int keep_found(struct look *l)
+static int keep_found(struct kvmx_ksm_subject *sub)
 {
+	struct kvmx_ksm_payer payer;
 	int err = 0;
-	u32 i, j;
+	u32 i;
+
+	kvmx_ksm_payer_begin(&payer, sub->p->mm);
+	for (i = 0; i < sub->nr_suspects && !err; i++) {
+		const struct kvmx_ksm_range *r = &sub->suspect[i].range;
+
+		if (sub->suspect[i].nr)
+			err = kvmx_ksm_ranges_add(&sub->p->found, r->start, r->end);
+		else
+			err = kvmx_ksm_ranges_del(&sub->p->found, r->start, r->end);
+	}
+	kvmx_ksm_payer_end(&payer);
+	return err ?: copy_ranges(&sub->found, &sub->p->found);
+}
+
+/* One for which there is no memory is left out of this look. */
+static void keep_all_found(struct look *l)
+{
+	u32 i;
 
 	mutex_lock(&kvmx_ksm.act);
-	for (i = 0; i < l->nr && !err; i++) {
-		struct kvmx_ksm_subject *sub = &l->sub[i];
-		struct kvmx_ksm_payer payer;
-
-		kvmx_ksm_payer_begin(&payer, sub->p->mm);
-		for (j = 0; j < sub->nr_suspects && !err; j++) {
-			const struct kvmx_ksm_range *r = &sub->suspect[j].range;
-
-			if (sub->suspect[j].nr)
-				err = kvmx_ksm_ranges_add(&sub->p->found, r->start, r->end);
-			else
-				err = kvmx_ksm_ranges_del(&sub->p->found, r->start, r->end);
-		}
-		kvmx_ksm_payer_end(&payer);
-		err = err ?: copy_ranges(&sub->found, &sub->p->found);
+	for (i = 0; i < l->nr; i++) {
+		if (keep_found(&l->sub[i]))
+			l->sub[i].gone = true;
 	}
 	mutex_unlock(&kvmx_ksm.act);
-	return err;
 }
 
 static void settle(void)
@@ -185,7 +200,9 @@ static int find_pins(struct look *l)
 		return err;
 	settle();
 	err = for_each(l, kvmx_ksm_sample_judge);
-	return err ?: keep_found(l);
+	if (!err)
+		keep_all_found(l);
+	return err;
 }
 
 /* Of what could be freed in it, what is, as the merged pages tell that were seen. */
