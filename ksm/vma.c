@@ -286,8 +286,8 @@ int kvmx_ksm_vma_admit(struct kvmx_ksm_proc *p)
 }
 
 /*
- * Goes over what has no mapping or no page table: it may be a lot. A page is another matter: that of
- * zeroes may be KSM's.
+ * Goes over what has no mapping or no page table: it may be a lot. A page is another matter: that
+ * of zeroes may be KSM's.
  */
 static unsigned long skip_holes(struct mm_struct *mm, unsigned long addr, unsigned long end)
 {
