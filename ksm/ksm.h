@@ -387,6 +387,7 @@ u64 kvmx_ksm_cow_events(void);
 
 /* proc.c */
 struct kvmx_ksm_proc *kvmx_ksm_proc_get(struct kvmx_vm *vm, struct file *file);
+void kvmx_ksm_vm_dead(struct kvmx_vm *vm);
 int kvmx_ksm_proc_refresh(struct kvmx_ksm_proc *p);
 int kvmx_ksm_proc_unmerge(struct kvmx_ksm_proc *p);
 int kvmx_ksm_proc_restore(struct kvmx_ksm_proc *p);

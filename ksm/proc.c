@@ -66,7 +66,31 @@ static void put_vm(struct kvmx_vm *vm)
 
 	vm->ksm_file = NULL;
 	kvmx_vm_put(vm);
-	fput(file);
+	if (file)
+		fput(file);
+}
+
+/**
+ * kvmx_ksm_vm_dead() - a VM has died: don't keep what KVM holds for it
+ * @vm: the VM
+ *
+ * The worker lets go of the rest, but not before a look or an epoch is over. Devices that are
+ * passed through, for one, should not be taken for that long.
+ *
+ * Context: may sleep for as long as others change what may merge; no lock held.
+ */
+void kvmx_ksm_vm_dead(struct kvmx_vm *vm)
+{
+	struct file *file;
+
+	if (!READ_ONCE(vm->ksm))
+		return;
+	mutex_lock(&kvmx_ksm.act);
+	file = vm->ksm_file;
+	vm->ksm_file = NULL;
+	mutex_unlock(&kvmx_ksm.act);
+	if (file)
+		fput(file);
 }
 
 /**

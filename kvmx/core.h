@@ -135,7 +135,7 @@ struct kvmx_slots {
  * @nr_sample: entries of @sample, 0 before
  * @stats: counters
  * @ksm: what KSM does with it, NULL if that was never asked; see ksm/ksm.h
- * @ksm_file: the VM's file, referenced while @ksm is set; under kvmx_ksm.act
+ * @ksm_file: the VM's file, referenced while @ksm is set and the VM lives; under kvmx_ksm.act
  * @ksm_node: in kvmx_ksm_proc.vms
  * @ksm_limit: how often it may end an epoch
  */

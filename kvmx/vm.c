@@ -107,6 +107,7 @@ static void vm_death(struct work_struct *work)
 	/* Gives up what is left of the address space. */
 	mmu_notifier_unregister(&vm->mn, mm);
 	drop_kvm(vm->kvm, file);
+	kvmx_ksm_vm_dead(vm);
 	kvmx_ksm_kick();
 	kvmx_vm_put(vm);
 }
