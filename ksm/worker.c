@@ -5,6 +5,7 @@
  * somebody else has written to a knob.
  */
 #include <linux/capability.h>
+#include <linux/completion.h>
 #include <linux/freezer.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -30,7 +31,7 @@ struct kvmx_ksm kvmx_ksm = {
 	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(kvmx_ksm.wait),
 };
 
-/* What the worker remembers between two turns; nobody else looks at it. */
+/* What the worker remembers between two turns; but for @leave nobody else looks at it. */
 static struct {
 	u64 next_look;
 	u32 idle_looks;
@@ -40,7 +41,10 @@ static struct {
 	u32 cut;	/* why the last epoch ended */
 	bool retry;
 	bool again;	/* also with the policy off there is something to come back for */
+	bool leave;	/* the module goes */
 } self;
+
+static DECLARE_COMPLETION(left);
 
 /**
  * kvmx_ksm_kick() - the worker has something to look at
@@ -59,7 +63,7 @@ void kvmx_ksm_kick(void)
  */
 bool kvmx_ksm_stopping(void)
 {
-	return kthread_should_stop() || READ_ONCE(kvmx_ksm.unbound);
+	return READ_ONCE(self.leave) || READ_ONCE(kvmx_ksm.unbound);
 }
 
 /**
@@ -545,11 +549,11 @@ static long timeout(void)
 static int worker(void *unused)
 {
 	set_freezable();
-	while (!kthread_should_stop()) {
-		wait_event_freezable_timeout(kvmx_ksm.wait, kthread_should_stop() ||
+	for (;;) {
+		wait_event_freezable_timeout(kvmx_ksm.wait, READ_ONCE(self.leave) ||
 					     (READ_ONCE(kvmx_ksm.kicked) &&
 					      !atomic_read(&kvmx_ksm.holds)), timeout());
-		if (kthread_should_stop())
+		if (READ_ONCE(self.leave))
 			break;
 		WRITE_ONCE(kvmx_ksm.kicked, false);
 		turn();
@@ -559,7 +563,7 @@ static int worker(void *unused)
 	switch_off();
 	kvmx_ksm_reap(true);
 	mutex_unlock(&kvmx_ksm.act);
-	return 0;
+	kthread_complete_and_exit(&left, 0);
 }
 
 /**
@@ -588,6 +592,9 @@ int kvmx_ksm_init(void)
  */
 void kvmx_ksm_exit(void)
 {
-	kthread_stop(kvmx_ksm.worker);
+	/* kthread_stop() would do it with a signal, and KSM unmerges nothing with one pending. */
+	WRITE_ONCE(self.leave, true);
+	wake_up_all(&kvmx_ksm.wait);
+	wait_for_completion(&left);
 	kvmx_knobs_exit();
 }
