@@ -24,6 +24,7 @@ static const struct {
 	[KVMX_FEAT_SAMPLE] = { "sample", "dirty curve from samples, at most so many" },
 	[KVMX_FEAT_PREDICT] = { "predict", "prediction of a migration from so many points" },
 	[KVMX_FEAT_EVENT] = { "event", "events, each of so many bytes" },
+	[KVMX_FEAT_KSM] = { "ksm", "a policy over KSM" },
 };
 
 static enum ctl_exit add_features(int sys_fd, struct json_object *array, struct ctl_error *err)
