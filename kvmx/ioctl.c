@@ -10,7 +10,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "core.h"
+#include "ioctl.h"
 #include "log.h"
 #include "predict.h"
 #include "trace.h"
@@ -31,6 +31,15 @@ union args {
 	struct kvmx_tracker_stats tracker_stats;
 	struct kvmx_tracker_curve tracker_curve;
 	struct kvmx_predict predict;
+	struct kvmx_lease_acquire lease_acquire;
+	struct kvmx_lease_release lease_release;
+	struct kvmx_lease_list lease_list;
+	struct kvmx_dev_report dev_report;
+	struct kvmx_dma_declare dma_declare;
+	struct kvmx_dma_withdraw dma_withdraw;
+	struct kvmx_vm_quiesce vm_quiesce;
+	struct kvmx_vm_resume vm_resume;
+	struct kvmx_vm_devices vm_devices;
 };
 
 struct op {
@@ -85,21 +94,16 @@ static long dispatch(const struct op *ops, size_t nr, struct file *file, unsigne
 	return op->run(file, &call);
 }
 
-static long sys_info(struct file *file, struct kvmx_call *call)
+static bool devices_offered(void)
 {
-	struct kvmx_info *a = call->arg;
+	const struct kvmx_assign_ops *ops = kvmx_assign_get();
 
-	if (a->flags)
-		return -EOPNOTSUPP;
-	a->features = BIT_ULL(KVMX_FEAT_NR) - 1;
-	a->max_runs = KVMX_MAX_RUNS;
-	a->max_trackers = KVMX_MAX_TRACKERS;
-	a->max_samples = KVMX_MAX_SAMPLES;
-	a->max_points = KVMX_MAX_POINTS;
-	return kvmx_call_put(call);
+	if (ops)
+		kvmx_assign_put(ops);
+	return ops;
 }
 
-static long sys_feature(struct file *file, struct kvmx_call *call)
+static u64 feature_value(u32 feature)
 {
 	static const u64 value[KVMX_FEAT_NR] = {
 		[KVMX_FEAT_TRACKER] = KVMX_MAX_TRACKERS,
@@ -109,14 +113,39 @@ static long sys_feature(struct file *file, struct kvmx_call *call)
 		[KVMX_FEAT_SAMPLE] = KVMX_MAX_SAMPLES,
 		[KVMX_FEAT_PREDICT] = KVMX_MAX_POINTS,
 		[KVMX_FEAT_EVENT] = sizeof(struct kvmx_event),
+		[KVMX_FEAT_DMA] = KVMX_MAX_DMA_RANGES,
 	};
+
+	return feature == KVMX_FEAT_DEVICE ? devices_offered() : value[feature];
+}
+
+static long sys_info(struct file *file, struct kvmx_call *call)
+{
+	struct kvmx_info *a = call->arg;
+
+	u32 i;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	a->features = 0;
+	for (i = 0; i < KVMX_FEAT_NR; i++)
+		a->features |= feature_value(i) ? BIT_ULL(i) : 0;
+	a->max_runs = KVMX_MAX_RUNS;
+	a->max_trackers = KVMX_MAX_TRACKERS;
+	a->max_samples = KVMX_MAX_SAMPLES;
+	a->max_points = KVMX_MAX_POINTS;
+	return kvmx_call_put(call);
+}
+
+static long sys_feature(struct file *file, struct kvmx_call *call)
+{
 	struct kvmx_feature *a = call->arg;
 
 	if (a->flags || a->__reserved)
 		return -EOPNOTSUPP;
 	if (a->feature >= KVMX_FEAT_NR)
 		return -EINVAL;
-	a->value = value[a->feature];
+	a->value = feature_value(a->feature);
 	return kvmx_call_put(call);
 }
 
@@ -598,6 +627,10 @@ static const struct op sys_ops[] = {
 	OP(KVMX_FEATURE, sys_feature, struct kvmx_feature, 24),
 	OP(KVMX_VM_OPEN, sys_vm_open, struct kvmx_vm_open, 64),
 	OP(KVMX_PREDICT, sys_predict, struct kvmx_predict, 120),
+	OP(KVMX_LEASE_ACQUIRE, kvmx_sys_lease_acquire, struct kvmx_lease_acquire, 48),
+	OP(KVMX_LEASE_RELEASE, kvmx_sys_lease_release, struct kvmx_lease_release, 48),
+	OP(KVMX_LEASE_LIST, kvmx_sys_lease_list, struct kvmx_lease_list, 24),
+	OP(KVMX_DEV_REPORT, kvmx_sys_dev_report, struct kvmx_dev_report, 152),
 };
 
 static const struct op vm_ops[] = {
@@ -608,6 +641,11 @@ static const struct op vm_ops[] = {
 	OP(KVMX_VM_STATS, vm_stats, struct kvmx_vm_stats, 88),
 	OP(KVMX_TRACKER_CREATE, vm_tracker_create, struct kvmx_tracker_create, 8),
 	OP(KVMX_PREDICT, vm_predict, struct kvmx_predict, 120),
+	OP(KVMX_DMA_DECLARE, kvmx_do_dma_declare, struct kvmx_dma_declare, 32),
+	OP(KVMX_DMA_WITHDRAW, kvmx_do_dma_withdraw, struct kvmx_dma_withdraw, 32),
+	OP(KVMX_VM_QUIESCE, kvmx_do_vm_quiesce, struct kvmx_vm_quiesce, 16),
+	OP(KVMX_VM_RESUME, kvmx_do_vm_resume, struct kvmx_vm_resume, 16),
+	OP(KVMX_VM_DEVICES, kvmx_do_vm_devices, struct kvmx_vm_devices, 24),
 };
 
 static const struct op tracker_ops[] = {
