@@ -90,15 +90,18 @@ unit_tests()
 	count unit "$log"
 }
 
+# selftests KERNEL NAME RUN_ARG...: those of build/user/NAME
 selftests()
 {
-	local k=$1 dir=$BUILD/user/selftests
+	local k=$1 name=$2 dir=$BUILD/user/$2
+
+	shift 2
 
 	if [ -z "$(ls "$dir" 2> /dev/null)" ]; then
-		failure "$k/selftests: none in build/user/selftests"
+		failure "$k/$name: none in build/user/$name"
 		return
 	fi
-	in_machine "$k" selftests -t 600 -H 64 "${PAYLOAD[@]}" -f "$dir:/test/selftests" \
+	in_machine "$k" "$name" -t 600 "$@" "${PAYLOAD[@]}" -f "$dir:/test/selftests" \
 		-f "$VM_DIR/run-tests" -- \
 		run-tests "$(limit_of "$TESTS/selftests/kvmx" 120)" '/test/selftests/*'
 }
@@ -127,7 +130,8 @@ check_kernel()
 	elif ! "$VM_DIR/ko.sh" "$k"; then
 		failure "$k: the module could not be built"
 	else
-		selftests "$k"
+		selftests "$k" selftests -H 64
+		selftests "$k" selftests-vfio -D
 		end_to_end "$k"
 	fi
 }
