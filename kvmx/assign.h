@@ -61,7 +61,7 @@ struct kvmx_owner {
  * @lease_release: take devices from it, all without @devs; returns how many, or -errno
  * @lease_list: fill in up to @room leases; returns how many there are
  * @report: fill in a report, and up to @room members; returns how many there are, or -errno
- * @devices: fill in up to @room devices; returns how many there are
+ * @devices: fill in up to @room devices; returns how many there are, or -errno
  * @quiesce: quiesce all devices; counts those that could not prove that they drained
  * @resume: undo that; returns how many devices, or -errno
  * @quiet: a number that changes when a device of @owner may have done DMA; 0 while one can
@@ -75,7 +75,7 @@ struct kvmx_assign_ops {
 	int (*lease_release)(const u8 *uuid, const struct kvmx_dev_set *devs, bool force);
 	u32 (*lease_list)(struct kvmx_lease *leases, u32 room);
 	int (*report)(struct kvmx_dev_report *r, struct kvmx_dev_member *members, u32 room);
-	u32 (*devices)(const struct kvmx_owner *owner, struct kvmx_vm_device *devs, u32 room);
+	int (*devices)(const struct kvmx_owner *owner, struct kvmx_vm_device *devs, u32 room);
 	int (*quiesce)(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unproven);
 	int (*resume)(const struct kvmx_owner *owner);
 	u64 (*quiet)(const struct kvmx_owner *owner, bool trust);

@@ -339,7 +339,7 @@ long kvmx_do_vm_devices(struct file *file, struct kvmx_call *call)
 	const struct kvmx_assign_ops *ops;
 	struct kvmx_vm_device *devs;
 	struct kvmx_owner owner;
-	int err;
+	int ret;
 
 	if (a->flags)
 		return -EOPNOTSUPP;
@@ -348,21 +348,24 @@ long kvmx_do_vm_devices(struct file *file, struct kvmx_call *call)
 	devs = kvcalloc(max(room, 1U), sizeof(*devs), GFP_KERNEL_ACCOUNT);
 	if (!devs)
 		return -ENOMEM;
-	err = -EOPNOTSUPP;
+	ret = -EOPNOTSUPP;
 	ops = kvmx_assign_get();
 	if (!ops)
 		goto free;
-	err = kvmx_vm_lock(h->vm);
-	if (err)
+	ret = kvmx_vm_lock(h->vm);
+	if (ret)
 		goto put;
 	owner = kvmx_owner_of(h->vm);
-	a->nr_devices = ops->devices(&owner, devs, room);
+	ret = ops->devices(&owner, devs, room);
 	mutex_unlock(&h->vm->lock);
-	err = put_list(call, a->devices, devs, a->nr_devices * sizeof(*devs),
+	if (ret < 0)
+		goto put;
+	a->nr_devices = ret;
+	ret = put_list(call, a->devices, devs, a->nr_devices * sizeof(*devs),
 		       a->nr_devices <= room);
 put:
 	kvmx_assign_put(ops);
 free:
 	kvfree(devs);
-	return err;
+	return ret;
 }

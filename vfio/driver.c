@@ -110,7 +110,8 @@ static int kvmx_pci_init(struct vfio_device *vdev)
 	return vfio_pci_core_init_dev(vdev);
 }
 
-static const struct vfio_device_ops kvmx_pci_ops = {
+/* What it has beyond this depends on the kernel. */
+static struct vfio_device_ops kvmx_pci_ops __ro_after_init = {
 	.name = "kvmx-vfio-pci",
 	.init = kvmx_pci_init,
 	.release = vfio_pci_core_release_dev,
@@ -123,7 +124,6 @@ static const struct vfio_device_ops kvmx_pci_ops = {
 	.mmap = vfio_pci_core_mmap,
 	.request = vfio_pci_core_request,
 	.match = vfio_pci_core_match,
-	KVMX_VFIO_OPS
 };
 
 static int kvmx_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -210,6 +210,7 @@ static int __init kvmx_pci_module_init(void)
 {
 	int err;
 
+	kvmx_vfio_ops(&kvmx_pci_ops);
 	err = kvmx_assign_register(&assign_ops);
 	if (err)
 		return err;

@@ -8,6 +8,7 @@
 
 #include "vfio.h"
 
+/* Protects the leases, and keeps a device from being opened while they change. */
 DEFINE_MUTEX(kvmx_lease_lock);
 
 /* By UUID and address, for LIST. While there is one, the module stays. */

@@ -5,12 +5,17 @@
 #include <linux/kvm_host.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "vfio.h"
 
+/* Protects the list of open devices. */
 DEFINE_MUTEX(kvmx_open_lock);
 LIST_HEAD(kvmx_open_list);
+
+/* Woken when nobody works on a device any more. */
+static DECLARE_WAIT_QUEUE_HEAD(unused);
 
 /* References that were let go and have yet to be dropped. */
 static DEFINE_SPINLOCK(put_lock);
@@ -114,25 +119,6 @@ struct kvmx_pci *kvmx_open_find(const struct kvmx_pci_addr *addr)
 	return NULL;
 }
 
-/**
- * kvmx_open_touch() - make all devices that may share an owner look as if they had just done DMA
- * @d: one of them, which came, went, or was resumed
- *
- * So the answer of kvmx_quiet() changes for the owner, whatever becomes of @d.
- *
- * Context: under kvmx_open_lock.
- */
-void kvmx_open_touch(const struct kvmx_pci *d)
-{
-	struct kvmx_pci *other;
-
-	lockdep_assert_held(&kvmx_open_lock);
-	list_for_each_entry(other, &kvmx_open_list, node) {
-		if (other->owner.mm == d->owner.mm || other->owner.kvm == d->owner.kvm)
-			atomic64_set(&other->seq, kvmx_quiet_next());
-	}
-}
-
 static u32 count(const struct kvmx_owner *owner)
 {
 	struct kvmx_pci *d;
@@ -142,6 +128,81 @@ static u32 count(const struct kvmx_owner *owner)
 	list_for_each_entry(d, &kvmx_open_list, node)
 		n += kvmx_open_owned(d, owner);
 	return n;
+}
+
+/**
+ * kvmx_open_get() - the open devices of an owner
+ * @owner: the owner
+ * @refs: out: the devices, to be given back with kvmx_open_put()
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvmx_open_get(const struct kvmx_owner *owner, struct kvmx_open_refs *refs)
+{
+	struct kvmx_pci *d;
+	int err = 0;
+	u32 n;
+
+	*refs = (struct kvmx_open_refs){ };
+	mutex_lock(&kvmx_open_lock);
+	n = count(owner);
+	if (!n)
+		goto unlock;
+	err = -ENOMEM;
+	refs->dev = kvmalloc_array(n, sizeof(*refs->dev), GFP_KERNEL_ACCOUNT);
+	if (!refs->dev)
+		goto unlock;
+	err = 0;
+	list_for_each_entry(d, &kvmx_open_list, node) {
+		if (!kvmx_open_owned(d, owner))
+			continue;
+		d->users++;
+		refs->dev[refs->nr++] = d;
+	}
+unlock:
+	mutex_unlock(&kvmx_open_lock);
+	return err;
+}
+
+/**
+ * kvmx_open_put() - let go what kvmx_open_get() gave
+ * @refs: the devices
+ */
+void kvmx_open_put(struct kvmx_open_refs *refs)
+{
+	u32 i;
+
+	mutex_lock(&kvmx_open_lock);
+	for (i = 0; i < refs->nr; i++)
+		refs->dev[i]->users--;
+	mutex_unlock(&kvmx_open_lock);
+	wake_up_all(&unused);
+	kvfree(refs->dev);
+}
+
+static bool is_unused(const struct kvmx_pci *d)
+{
+	bool is;
+
+	mutex_lock(&kvmx_open_lock);
+	is = !d->users;
+	mutex_unlock(&kvmx_open_lock);
+	return is;
+}
+
+/*
+ * A device that goes may have done DMA until now. Whatever becomes of it, kvmx_quiet() has to give
+ * its owner another answer than before: those that stay look as if they had done some.
+ */
+static void touch_mates(const struct kvmx_pci *d)
+{
+	struct kvmx_pci *other;
+
+	lockdep_assert_held(&kvmx_open_lock);
+	list_for_each_entry(other, &kvmx_open_list, node) {
+		if (other->owner.mm == d->owner.mm || other->owner.kvm == d->owner.kvm)
+			atomic64_set(&other->seq, kvmx_quiet_next());
+	}
 }
 
 /**
@@ -167,7 +228,6 @@ int kvmx_open(struct kvmx_pci *d)
 	d->owner = (struct kvmx_owner){ .kvm = ref ? ref->kvm : NULL, .mm = current->mm };
 	d->life = KVMX_PCI_OPENING;
 	list_add_tail(&d->node, &kvmx_open_list);
-	kvmx_open_touch(d);
 	mutex_unlock(&kvmx_open_lock);
 	err = kvmx_lease_may_open(d);
 	mutex_unlock(&kvmx_lease_lock);
@@ -204,11 +264,12 @@ void kvmx_closed(struct kvmx_pci *d)
 	mutex_lock(&kvmx_open_lock);
 	was_open = d->life == KVMX_PCI_CLOSING;
 	d->life = KVMX_PCI_CLOSED;
-	kvmx_open_touch(d);
 	list_del_init(&d->node);
+	touch_mates(d);
 	d->owner = (struct kvmx_owner){ };
 	nr = count(&owner);
 	mutex_unlock(&kvmx_open_lock);
+	wait_event(unused, is_unused(d));
 	if (was_open)
 		kvmx_assign_changed(&owner, nr);
 	if (d->ref)

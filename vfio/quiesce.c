@@ -6,8 +6,8 @@
  * state does. Its guest does not see that: it reads, and on resume gets, what it last wrote.
  *
  * vfio-pci keeps its interrupt state to itself, and its functions take pointers to user space. So
- * interrupts are masked and triggered with vfio-pci's own ioctl, whose argument lies for a moment in
- * a page of the caller's address space. What another thread does to it there it could as well do
+ * interrupts are masked and triggered with vfio-pci's own ioctl, whose argument lies for a moment
+ * in a page of the caller's address space. What another thread does to it there it could as well do
  * with that ioctl itself.
  */
 #include <linux/mm.h>
@@ -316,12 +316,9 @@ int kvmx_release_fd(struct kvmx_pci *d)
 
 	if (IS_ERR_VALUE(scratch))
 		return scratch;
-	mutex_lock(&kvmx_open_lock);
 	mutex_lock(&d->lock);
-	kvmx_open_touch(d);
 	release(d, KVMX_HOLD_FD, scratch);
 	mutex_unlock(&d->lock);
-	mutex_unlock(&kvmx_open_lock);
 	scratch_unmap(scratch);
 	return 0;
 }
@@ -362,7 +359,7 @@ ssize_t kvmx_config_read(struct kvmx_pci *d, char __user *buf, size_t count, lof
 	return put_user(byte, (u8 __user *)buf + at) ? -EFAULT : ret;
 }
 
-/* Writes the command register of a quiesced device, and perhaps more, without the bus-master bit. */
+/* Writes the command register of a quiesced device, and what is around it, without that bit. */
 static ssize_t write_held(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
 			  int at)
 {
@@ -424,37 +421,51 @@ ssize_t kvmx_config_write(struct kvmx_pci *d, const char __user *buf, size_t cou
 	return ret;
 }
 
-/* The next open device of an owner, locked. @d is the one before, which gets unlocked, or NULL. */
-static struct kvmx_pci *next_owned(struct kvmx_pci *d, const struct kvmx_owner *owner)
+/* Whether a device can be worked on; if so, it is locked. */
+static bool lock_open(struct kvmx_pci *d)
 {
-	struct kvmx_pci *pos = d;
-
-	lockdep_assert_held(&kvmx_open_lock);
-	if (d)
-		mutex_unlock(&d->lock);
-	pos = list_prepare_entry(pos, &kvmx_open_list, node);
-	list_for_each_entry_continue(pos, &kvmx_open_list, node) {
-		if (!kvmx_open_owned(pos, owner))
-			continue;
-		mutex_lock(&pos->lock);
-		if (pos->life == KVMX_PCI_OPEN)
-			return pos;
-		mutex_unlock(&pos->lock);
-	}
-	return NULL;
+	mutex_lock(&d->lock);
+	if (d->life == KVMX_PCI_OPEN)
+		return true;
+	mutex_unlock(&d->lock);
+	return false;
 }
 
-static u32 release_all(const struct kvmx_owner *owner, unsigned long scratch)
+static u32 release_all(struct kvmx_open_refs *refs, unsigned long scratch)
 {
-	struct kvmx_pci *d = NULL;
-	u32 n = 0;
+	u32 i, n = 0;
 
-	while ((d = next_owned(d, owner))) {
-		kvmx_open_touch(d);
+	for (i = 0; i < refs->nr; i++) {
+		struct kvmx_pci *d = refs->dev[i];
+
+		if (!lock_open(d))
+			continue;
 		n += !!(d->holds & KVMX_HOLD_VM);
 		release(d, KVMX_HOLD_VM, scratch);
+		mutex_unlock(&d->lock);
 	}
 	return n;
+}
+
+/* Stops all devices. Those that were stopped before stay so, whatever happens. */
+static int hold_all(struct kvmx_open_refs *refs, unsigned long scratch)
+{
+	bool was = false;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < refs->nr && !err; i++) {
+		struct kvmx_pci *d = refs->dev[i];
+
+		if (!lock_open(d))
+			continue;
+		was |= d->holds & KVMX_HOLD_VM;
+		err = hold(d, KVMX_HOLD_VM, scratch);
+		mutex_unlock(&d->lock);
+	}
+	if (err && !was)
+		release_all(refs, scratch);
+	return err;
 }
 
 /**
@@ -470,32 +481,28 @@ static u32 release_all(const struct kvmx_owner *owner, unsigned long scratch)
 int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unproven)
 {
 	unsigned long scratch = scratch_map();
-	struct kvmx_pci *d = NULL;
-	bool was = false;
-	int err = 0;
+	struct kvmx_open_refs refs;
+	int err;
+	u32 i;
 
 	if (IS_ERR_VALUE(scratch))
 		return scratch;
 	*nr_devices = 0;
 	*nr_unproven = 0;
-	mutex_lock(&kvmx_open_lock);
-	while ((d = next_owned(d, owner))) {
-		was |= d->holds & KVMX_HOLD_VM;
-		err = hold(d, KVMX_HOLD_VM, scratch);
-		if (err) {
-			mutex_unlock(&d->lock);
-			break;
-		}
-	}
-	while (!err && (d = next_owned(d, owner))) {
-		drain(d);
+	err = kvmx_open_get(owner, &refs);
+	if (err)
+		goto unmap;
+	err = hold_all(&refs, scratch);
+	for (i = 0; i < refs.nr && !err; i++) {
+		if (!lock_open(refs.dev[i]))
+			continue;
+		drain(refs.dev[i]);
 		++*nr_devices;
-		*nr_unproven += !d->proven;
+		*nr_unproven += !refs.dev[i]->proven;
+		mutex_unlock(&refs.dev[i]->lock);
 	}
-	/* An earlier quiesce stays in force. */
-	if (err && !was)
-		release_all(owner, scratch);
-	mutex_unlock(&kvmx_open_lock);
+	kvmx_open_put(&refs);
+unmap:
 	scratch_unmap(scratch);
 	return err;
 }
@@ -509,15 +516,31 @@ int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unprov
 int kvmx_resume(const struct kvmx_owner *owner)
 {
 	unsigned long scratch = scratch_map();
-	u32 n;
+	struct kvmx_open_refs refs;
+	int ret;
 
 	if (IS_ERR_VALUE(scratch))
 		return scratch;
-	mutex_lock(&kvmx_open_lock);
-	n = release_all(owner, scratch);
-	mutex_unlock(&kvmx_open_lock);
+	ret = kvmx_open_get(owner, &refs);
+	if (ret)
+		goto unmap;
+	ret = release_all(&refs, scratch);
+	kvmx_open_put(&refs);
+unmap:
 	scratch_unmap(scratch);
-	return n;
+	return ret;
+}
+
+/* As kvmx_quiet(), for one device. */
+static u64 device_quiet(struct kvmx_pci *d, bool trust)
+{
+	u64 seq = 0;
+
+	mutex_lock(&d->lock);
+	if (d->life == KVMX_PCI_OPEN && d->holds && d->drained && (d->proven || trust))
+		seq = atomic64_read(&d->seq);
+	mutex_unlock(&d->lock);
+	return seq;
 }
 
 /**
@@ -529,24 +552,20 @@ int kvmx_resume(const struct kvmx_owner *owner)
  */
 u64 kvmx_quiet(const struct kvmx_owner *owner, bool trust)
 {
-	struct kvmx_pci *d;
-	u64 seq = 0;
+	struct kvmx_open_refs refs;
+	u64 seq = 0, one;
+	u32 i;
 
-	mutex_lock(&kvmx_open_lock);
-	list_for_each_entry(d, &kvmx_open_list, node) {
-		if (!kvmx_open_owned(d, owner))
-			continue;
-		mutex_lock(&d->lock);
-		if (d->life == KVMX_PCI_OPEN && d->holds && d->drained && (d->proven || trust))
-			seq = max_t(u64, seq, atomic64_read(&d->seq));
-		else
-			seq = U64_MAX;
-		mutex_unlock(&d->lock);
-		if (seq == U64_MAX)
+	if (kvmx_open_get(owner, &refs))
+		return 0;
+	for (i = 0; i < refs.nr; i++) {
+		one = device_quiet(refs.dev[i], trust);
+		seq = one ? max(seq, one) : 0;
+		if (!one)
 			break;
 	}
-	mutex_unlock(&kvmx_open_lock);
-	return seq == U64_MAX ? 0 : seq;
+	kvmx_open_put(&refs);
+	return seq;
 }
 
 static u32 device_state(struct kvmx_pci *d)
@@ -571,21 +590,27 @@ static u32 device_state(struct kvmx_pci *d)
  * @devs: where to
  * @room: devices there is room for
  *
- * Return: how many there are.
+ * Return: how many there are, or -ENOMEM.
  */
-u32 kvmx_devices(const struct kvmx_owner *owner, struct kvmx_vm_device *devs, u32 room)
+int kvmx_devices(const struct kvmx_owner *owner, struct kvmx_vm_device *devs, u32 room)
 {
-	struct kvmx_pci *d = NULL;
-	u32 n = 0;
+	struct kvmx_open_refs refs;
+	u32 i, n = 0;
 
-	mutex_lock(&kvmx_open_lock);
-	while ((d = next_owned(d, owner))) {
+	if (kvmx_open_get(owner, &refs))
+		return -ENOMEM;
+	for (i = 0; i < refs.nr; i++) {
+		struct kvmx_pci *d = refs.dev[i];
+
+		if (!lock_open(d))
+			continue;
 		if (n < room) {
 			devs[n].addr = kvmx_addr_of(d->core.pdev);
 			devs[n].state = device_state(d);
 		}
+		mutex_unlock(&d->lock);
 		n++;
 	}
-	mutex_unlock(&kvmx_open_lock);
+	kvmx_open_put(&refs);
 	return n;
 }

@@ -11,7 +11,9 @@
 
 #include "vfio.h"
 
+/* What keeps a device's requests from its neighbours: of a port, of a function beside others */
 #define ACS_APART	(PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF)
+#define ACS_BESIDE	(PCI_ACS_RR | PCI_ACS_CR)
 
 /*
  * The name of a device's driver, and whether that lets VFIO have the device's group. While it is
@@ -30,7 +32,7 @@ static bool driver_of(struct pci_dev *pdev, char name[KVMX_DRIVER_LEN])
 				KVMX_DRIVER_LEN);
 			return false;
 		}
-		msleep(1);
+		usleep_range(1000, 2000);
 	}
 	drv = pdev->dev.driver;
 	if (drv) {
@@ -65,7 +67,7 @@ static bool acs_on_path(struct pci_dev *pdev)
 	for (; (up = pci_upstream_bridge(pdev)); pdev = up) {
 		int type = pci_is_pcie(up) ? pci_pcie_type(up) : PCI_EXP_TYPE_PCI_BRIDGE;
 
-		if (pdev->multifunction && !pdev->is_virtfn && !acs_on(pdev, PCI_ACS_RR | PCI_ACS_CR))
+		if (pdev->multifunction && !pdev->is_virtfn && !acs_on(pdev, ACS_BESIDE))
 			return false;
 		if (type != PCI_EXP_TYPE_UPSTREAM && type != PCI_EXP_TYPE_DOWNSTREAM &&
 		    type != PCI_EXP_TYPE_ROOT_PORT)
@@ -74,23 +76,14 @@ static bool acs_on_path(struct pci_dev *pdev)
 			return false;
 	}
 	return !pdev->multifunction || pci_pcie_type(pdev) == PCI_EXP_TYPE_ROOT_PORT ||
-	       acs_on(pdev, PCI_ACS_RR | PCI_ACS_CR);
-}
-
-/* The numbers of the kernel's methods are those of our bits, from 1 on. */
-static u32 reset_bit(u8 method)
-{
-	return method ? BIT(method - 1) : 0;
+	       acs_on(pdev, ACS_BESIDE);
 }
 
 static void report_reset(struct kvmx_dev_report *r, struct pci_dev *pdev)
 {
-	u32 i;
-
-	r->resets = kvmx_hot_reset_works(pdev) ? KVMX_RESET_HOT : 0;
-	for (i = 0; i < ARRAY_SIZE(pdev->reset_methods); i++)
-		r->resets |= reset_bit(pdev->reset_methods[i]);
-	r->first_reset = reset_bit(pdev->reset_methods[0]);
+	r->resets = kvmx_reset_methods(pdev, &r->first_reset);
+	if (kvmx_hot_reset_works(pdev))
+		r->resets |= KVMX_RESET_HOT;
 }
 
 static u32 power_state(struct pci_dev *pdev)

@@ -67,6 +67,16 @@ void kvmx_set_free(struct kvmx_dev_set *set)
 	*set = (struct kvmx_dev_set){ };
 }
 
+/**
+ * struct kvmx_bus_count - a count of the devices on a bus
+ * @bus: the bus
+ * @nr: devices
+ */
+struct kvmx_bus_count {
+	const struct pci_bus *bus;
+	u32 nr;
+};
+
 static int add_dev(struct kvmx_dev_set *set, const struct pci_dev *pdev)
 {
 	struct kvmx_pci_addr addr = kvmx_addr_of(pdev);
@@ -108,6 +118,56 @@ bool kvmx_hot_reset_works(struct pci_dev *pdev)
 {
 	return (pdev->slot && !pci_probe_reset_slot(pdev->slot)) ||
 	       (!pci_is_root_bus(pdev->bus) && !pci_probe_reset_bus(pdev->bus));
+}
+
+/* Numbers in pci_dev.reset_methods of those that take the bus along. */
+#define METHOD_BUS	6
+
+static int count_on_bus(struct pci_dev *pdev, void *data)
+{
+	struct kvmx_bus_count *c = data;
+
+	c->nr += pdev->bus == c->bus;
+	return 0;
+}
+
+/*
+ * The kernel has found out whether a device can be reset when it met it, and may have met its
+ * neighbours later: then a reset of the bus it once was alone on does not work any more.
+ */
+static bool method_works(struct pci_dev *pdev, u8 method)
+{
+	struct kvmx_bus_count c = { .bus = pdev->bus };
+
+	if (method < METHOD_BUS)
+		return method;
+	if (pdev->slot && !pdev->multifunction && !pci_probe_reset_slot(pdev->slot))
+		return true;
+	pci_walk_bus(pdev->bus, count_on_bus, &c);
+	return c.nr == 1;
+}
+
+/**
+ * kvmx_reset_methods() - how a device can be reset alone
+ * @pdev: the device
+ * @first: out: KVMX_RESET_*, the way that is tried first; 0 if there is none
+ *
+ * Return: KVMX_RESET_* bits.
+ */
+u32 kvmx_reset_methods(struct pci_dev *pdev, u32 *first)
+{
+	u32 i, bit, all = 0;
+
+	*first = 0;
+	for (i = 0; i < ARRAY_SIZE(pdev->reset_methods) && pdev->reset_methods[i]; i++) {
+		if (!method_works(pdev, pdev->reset_methods[i]))
+			continue;
+		/* Our bits are in the order of the kernel's numbers, which begin with 1. */
+		bit = BIT(pdev->reset_methods[i] - 1);
+		*first = *first ?: bit;
+		all |= bit;
+	}
+	return all;
 }
 
 /**
@@ -153,8 +213,9 @@ static int walk_reset(struct pci_dev *pdev, void *data)
 int kvmx_set_reset(struct kvmx_dev_set *set, struct pci_dev *pdev)
 {
 	struct reset_walk w = { .set = set };
+	u32 first;
 
-	if (pdev->reset_methods[0] || !kvmx_hot_reset_works(pdev))
+	if (kvmx_reset_methods(pdev, &first) || !kvmx_hot_reset_works(pdev))
 		return 0;
 	if (pdev->slot && !pci_probe_reset_slot(pdev->slot))
 		w.slot = pdev->slot;

@@ -3,8 +3,9 @@
  * The objects of kvmx_vfio_pci.ko.
  *
  * Lock order, outermost first: VFIO's locks under which a device is opened and closed (dev_set's,
- * and the group's), kvmx_vm.lock of kvmx.ko on its calls, kvmx_lease_lock, kvmx_open_lock,
- * kvmx_pci.lock; inside that vfio-pci's own locks, and mmap_lock.
+ * and the group's), kvmx_vm.lock of kvmx.ko on its calls, kvmx_pci.lock; inside that vfio-pci's own
+ * locks, and mmap_lock. Also kvmx_lease_lock, kvmx_open_lock: neither is held while kvmx_pci.lock
+ * is waited for, since a guest can have that held for as long as its device takes for a reset.
  */
 #ifndef KVMX_VFIO_H
 #define KVMX_VFIO_H
@@ -34,6 +35,7 @@ struct kvmx_ref;
  * @core: vfio-pci's part
  * @node: in the list of open devices, under kvmx_open_lock
  * @owner: for whom it is open, under kvmx_open_lock
+ * @users: calls that work on it, under kvmx_open_lock; it does not go before they are through
  * @ref: holds owner's kvm; owner's mm is held by mmgrab()
  * @lock: everything below; and writes to the configuration space
  * @life: from open to close
@@ -50,6 +52,7 @@ struct kvmx_pci {
 	struct list_head node;
 	struct kvmx_owner owner;
 	struct kvmx_ref *ref;
+	u32 users;
 
 	struct mutex lock;	/* see above */
 	enum kvmx_pci_life life;
@@ -60,6 +63,16 @@ struct kvmx_pci {
 	bool drained;
 	bool proven;
 	atomic64_t seq;
+};
+
+/**
+ * struct kvmx_open_refs - open devices to work on
+ * @nr: entries in @dev
+ * @dev: the devices
+ */
+struct kvmx_open_refs {
+	u32 nr;
+	struct kvmx_pci **dev;
 };
 
 static inline struct kvmx_pci *kvmx_pci_of(struct vfio_device *vdev)
@@ -118,7 +131,8 @@ void kvmx_closed(struct kvmx_pci *d);
 void kvmx_open_flush(void);
 bool kvmx_open_owned(const struct kvmx_pci *d, const struct kvmx_owner *owner);
 struct kvmx_pci *kvmx_open_find(const struct kvmx_pci_addr *addr);
-void kvmx_open_touch(const struct kvmx_pci *d);
+int kvmx_open_get(const struct kvmx_owner *owner, struct kvmx_open_refs *refs);
+void kvmx_open_put(struct kvmx_open_refs *refs);
 
 /* set.c */
 int kvmx_set_add(struct kvmx_dev_set *set, const struct kvmx_pci_addr *addr);
@@ -128,6 +142,7 @@ int kvmx_set_group(struct kvmx_dev_set *set, struct pci_dev *pdev);
 int kvmx_set_reset(struct kvmx_dev_set *set, struct pci_dev *pdev);
 int kvmx_set_close(struct kvmx_dev_set *set);
 bool kvmx_hot_reset_works(struct pci_dev *pdev);
+u32 kvmx_reset_methods(struct pci_dev *pdev, u32 *first);
 
 /* lease.c */
 extern struct mutex kvmx_lease_lock;
@@ -150,7 +165,7 @@ ssize_t kvmx_config_write(struct kvmx_pci *d, const char __user *buf, size_t cou
 int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unproven);
 int kvmx_resume(const struct kvmx_owner *owner);
 u64 kvmx_quiet(const struct kvmx_owner *owner, bool trust);
-u32 kvmx_devices(const struct kvmx_owner *owner, struct kvmx_vm_device *devs, u32 room);
+int kvmx_devices(const struct kvmx_owner *owner, struct kvmx_vm_device *devs, u32 room);
 
 /* report.c */
 int kvmx_report(struct kvmx_dev_report *r, struct kvmx_dev_member *members, u32 room);

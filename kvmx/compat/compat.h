@@ -38,7 +38,7 @@ static inline int kvmx_nr_as(struct kvm *kvm)
 #endif
 
 /* 6.13 made names of symbol namespaces strings. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#if KERNEL_VERSION(6, 13, 0) <= LINUX_VERSION_CODE
 #define KVMX_NS			"KVMX"
 #define KVMX_IMPORT_NS()	MODULE_IMPORT_NS("KVMX")
 #else

@@ -24,49 +24,30 @@ struct vfio_device_feature_bus_master {
 #endif
 
 /* What vfio-pci's table of operations has beyond the one of 6.1. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-#define KVMX_VFIO_OPS_6_2						\
-	.bind_iommufd = vfio_iommufd_physical_bind,			\
-	.unbind_iommufd = vfio_iommufd_physical_unbind,			\
-	.attach_ioas = vfio_iommufd_physical_attach_ioas,
-#else
-#define KVMX_VFIO_OPS_6_2
+static inline void kvmx_vfio_ops(struct vfio_device_ops *ops)
+{
+#if KERNEL_VERSION(6, 2, 0) <= LINUX_VERSION_CODE
+	ops->bind_iommufd = vfio_iommufd_physical_bind;
+	ops->unbind_iommufd = vfio_iommufd_physical_unbind;
+	ops->attach_ioas = vfio_iommufd_physical_attach_ioas;
 #endif
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
-#define KVMX_VFIO_OPS_6_6						\
-	.detach_ioas = vfio_iommufd_physical_detach_ioas,
-#else
-#define KVMX_VFIO_OPS_6_6
+#if KERNEL_VERSION(6, 6, 0) <= LINUX_VERSION_CODE
+	ops->detach_ioas = vfio_iommufd_physical_detach_ioas;
 #endif
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
-#define KVMX_VFIO_OPS_6_15						\
-	.pasid_attach_ioas = vfio_iommufd_physical_pasid_attach_ioas,	\
-	.pasid_detach_ioas = vfio_iommufd_physical_pasid_detach_ioas,
-#else
-#define KVMX_VFIO_OPS_6_15
+#if KERNEL_VERSION(6, 15, 0) <= LINUX_VERSION_CODE
+	ops->pasid_attach_ioas = vfio_iommufd_physical_pasid_attach_ioas;
+	ops->pasid_detach_ioas = vfio_iommufd_physical_pasid_detach_ioas;
 #endif
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
-#define KVMX_VFIO_OPS_6_18						\
-	.match_token_uuid = vfio_pci_core_match_token_uuid,
-#else
-#define KVMX_VFIO_OPS_6_18
+#if KERNEL_VERSION(6, 18, 0) <= LINUX_VERSION_CODE
+	ops->match_token_uuid = vfio_pci_core_match_token_uuid;
 #endif
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
-#define KVMX_VFIO_OPS_6_19						\
-	.get_region_info_caps = vfio_pci_ioctl_get_region_info,
-#else
-#define KVMX_VFIO_OPS_6_19
+#if KERNEL_VERSION(6, 19, 0) <= LINUX_VERSION_CODE
+	ops->get_region_info_caps = vfio_pci_ioctl_get_region_info;
 #endif
-
-#define KVMX_VFIO_OPS							\
-	KVMX_VFIO_OPS_6_2						\
-	KVMX_VFIO_OPS_6_6						\
-	KVMX_VFIO_OPS_6_15						\
-	KVMX_VFIO_OPS_6_18						\
-	KVMX_VFIO_OPS_6_19
+}
 
 /* 6.19 wants to know how a BAR becomes a dma-buf. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#if KERNEL_VERSION(6, 19, 0) <= LINUX_VERSION_CODE
 static const struct vfio_pci_device_ops kvmx_vfio_pci_ops = {
 	.get_dmabuf_phys = vfio_pci_core_get_dmabuf_phys,
 };
@@ -82,7 +63,7 @@ static inline void kvmx_vfio_pci_prepare(struct vfio_pci_core_device *core)
 #endif
 
 /* 6.7 brought dirty bits of IOMMUs. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#if KERNEL_VERSION(6, 7, 0) <= LINUX_VERSION_CODE
 static inline bool kvmx_iommu_dirty(struct device *dev)
 {
 	return device_iommu_capable(dev, IOMMU_CAP_DIRTY_TRACKING);
@@ -100,7 +81,7 @@ static inline bool kvmx_iommu_dirty(struct device *dev)
 #endif
 
 /* How many MSI or MSI-X vectors a loopback trigger may name; before 6.5 only enabled ones. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#if KERNEL_VERSION(6, 5, 0) <= LINUX_VERSION_CODE
 static inline int kvmx_vfio_vectors(struct vfio_pci_core_device *core)
 {
 	if (core->irq_type == VFIO_PCI_MSIX_IRQ_INDEX)

@@ -20,6 +20,7 @@ devices_args()
 
 	truncate -s 0 "$1/nvme.img"
 	truncate -s 64M "$1/nvme.img"
+	# shellcheck disable=SC2034,SC2054 # for our caller; QEMU's options have commas
 	DEVICE_ARGS=(-device intel-iommu,intremap=on
 		-device pcie-root-port,id=port1,chassis=1 -device "$edu,bus=port1"
 		-device pcie-root-port,id=port2,chassis=2
