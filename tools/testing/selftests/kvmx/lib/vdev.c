@@ -169,9 +169,19 @@ static int group_number(const char *bdf)
 	return atoi(strrchr(link, '/') + 1);
 }
 
-static int associate(struct vdev *v, int vm_fd)
+/* A VM can have only one of these. */
+static int create_kvm_vfio(struct vdev *v, int vm_fd)
 {
 	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
+
+	if (ioctl(vm_fd, KVM_CREATE_DEVICE, &create))
+		return -errno;
+	v->kvm_vfio = create.fd;
+	return 0;
+}
+
+static int associate(const struct vdev *v, int kvm_vfio)
+{
 	int32_t group = v->group;
 	struct kvm_device_attr attr = {
 		.group = KVM_DEV_VFIO_GROUP,
@@ -179,10 +189,7 @@ static int associate(struct vdev *v, int vm_fd)
 		.addr = (uintptr_t)&group,
 	};
 
-	if (ioctl(vm_fd, KVM_CREATE_DEVICE, &create))
-		return -errno;
-	v->kvm_vfio = create.fd;
-	return ioctl(v->kvm_vfio, KVM_SET_DEVICE_ATTR, &attr) ? -errno : 0;
+	return ioctl(kvm_vfio, KVM_SET_DEVICE_ATTR, &attr) ? -errno : 0;
 }
 
 static int open_group(struct vdev *v)
@@ -269,7 +276,27 @@ int vdev_open(struct vdev *v, enum vdev_kind kind, int vm_fd)
 	if (!err)
 		err = open_container(v);
 	if (!err && vm_fd >= 0)
-		err = associate(v, vm_fd);
+		err = create_kvm_vfio(v, vm_fd);
+	if (!err && vm_fd >= 0)
+		err = associate(v, v->kvm_vfio);
+	if (!err)
+		err = open_device(v, v->group);
+	if (err)
+		vdev_close(v);
+	return err;
+}
+
+int vdev_open_second(struct vdev *v, enum vdev_kind kind, const struct vdev *first)
+{
+	int err;
+
+	err = prepare(v, kind);
+	if (!err)
+		err = open_group(v);
+	if (!err)
+		err = open_container(v);
+	if (!err)
+		err = associate(v, first->kvm_vfio);
 	if (!err)
 		err = open_device(v, v->group);
 	if (err)

@@ -42,6 +42,8 @@ int vdev_bind(const char *bdf, const char *driver);
 
 /* Container, group, KVM's association unless @vm_fd is -1, device, configuration space, BAR 0. */
 int vdev_open(struct vdev *v, enum vdev_kind kind, int vm_fd);
+/* A second device for the VM that @first is open for. */
+int vdev_open_second(struct vdev *v, enum vdev_kind kind, const struct vdev *first);
 /* A second device of an open one's group. */
 int vdev_open_mate(struct vdev *v, enum vdev_kind kind, const struct vdev *mate);
 void vdev_close(struct vdev *v);
