@@ -123,6 +123,37 @@ TEST_F(dma, candidates_until_quiesced)
 	EXPECT_EQ(PAGES, self->pass.pages);
 }
 
+/*
+ * Two devices: one runs, writes and is closed while the other stays quiesced. All that are left are
+ * quiesced then, as they were before, but something was written in between.
+ */
+TEST_F(dma, one_of_two_closed)
+{
+	struct kvmx_vm_quiesce q;
+	struct vdev nvme;
+
+	ASSERT_EQ(0, let_write(&self->edu, self->kx, self->mem));
+	ASSERT_EQ(0, vdev_open_second(&nvme, VDEV_NVME, &self->edu));
+	ASSERT_EQ(0, kx_quiesce(self->kx, KVMX_QUIESCE_TRUST, &q));
+	EXPECT_EQ(2, q.nr_devices);
+	EXPECT_EQ(1, q.nr_unproven);
+	ASSERT_EQ(0, pass_run(&self->pass, self->tracker));
+	ASSERT_EQ(0, pass_run(&self->pass, self->tracker));
+	EXPECT_EQ(0, self->pass.pages);
+	/* The other is held by its own fd as well, and so stays. */
+	ASSERT_EQ(0, vdev_bus_master(&nvme, false));
+	EXPECT_EQ(2, kx_resume(self->kx));
+	ASSERT_EQ(0, pass_run(&self->pass, self->tracker));
+	EXPECT_EQ(PAGES, self->pass.pages);
+	ASSERT_EQ(0, write_by_dma(&self->edu, self->mem, 9, 0x5678));
+	vdev_close(&self->edu);
+	ASSERT_EQ(0, pass_run(&self->pass, self->tracker));
+	EXPECT_EQ(PAGES, self->pass.pages);
+	ASSERT_EQ(0, pass_run(&self->pass, self->tracker));
+	EXPECT_EQ(0, self->pass.pages);
+	vdev_close(&nvme);
+}
+
 /* What the guest has written as well is known to be dirty, and comes once. */
 TEST_F(dma, beside_the_guests_writes)
 {
