@@ -112,7 +112,8 @@ static int kvmx_pci_init(struct vfio_device *vdev)
 
 /* What it has beyond this depends on the kernel. */
 static struct vfio_device_ops kvmx_pci_ops __ro_after_init = {
-	.name = "kvmx-vfio-pci",
+	/* Virtual functions of a device of ours get this as their driver's name. */
+	.name = "kvmx_vfio_pci",
 	.init = kvmx_pci_init,
 	.release = vfio_pci_core_release_dev,
 	.open_device = kvmx_pci_open,

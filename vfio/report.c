@@ -97,7 +97,12 @@ static u32 power_state(struct pci_dev *pdev)
 static void report_device(struct kvmx_dev_report *r, struct pci_dev *pdev)
 {
 	struct iommu_group *group = iommu_group_get(&pdev->dev);
+	struct device *parent = pdev->dev.parent;
 	u16 cmd;
+
+	/* A port that sleeps passes nothing on. */
+	if (parent)
+		pm_runtime_get_sync(parent);
 
 	r->group = group ? iommu_group_id(group) : -1;
 	if (group && !iommu_group_for_each_dev(group, NULL, foreign_driver))
@@ -133,6 +138,8 @@ static void report_device(struct kvmx_dev_report *r, struct pci_dev *pdev)
 		if (!PCI_POSSIBLE_ERROR(cmd) && cmd & PCI_COMMAND_MASTER)
 			r->state |= KVMX_DEV_MASTER;
 	}
+	if (parent)
+		pm_runtime_put(parent);
 }
 
 /* What this driver knows about it. */

@@ -38,10 +38,10 @@ struct op {
 	uint16_t reserved;	/* offset of a reserved field, 0 without */
 	uint16_t pointer;	/* offset of its user pointer, 0 without */
 	uint16_t out;		/* offset of a field of 4 bytes that it sets */
-	void (*fill)(FIXTURE_DATA(uapi) *self, void *arg);
+	void (*fill)(struct _test_data_uapi *self, void *arg);
 };
 
-static void fill_acquire(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_acquire(struct _test_data_uapi *self, void *p)
 {
 	struct kvmx_lease_acquire *a = p;
 
@@ -52,7 +52,7 @@ static void fill_acquire(FIXTURE_DATA(uapi) *self, void *p)
 	a->uid = KVMX_LEASE_NO_UID;
 }
 
-static void fill_release(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_release(struct _test_data_uapi *self, void *p)
 {
 	struct kvmx_lease_release *a = p;
 
@@ -64,7 +64,7 @@ static void fill_release(FIXTURE_DATA(uapi) *self, void *p)
 	a->device_size = sizeof(self->addr);
 }
 
-static void fill_list(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_list(struct _test_data_uapi *self, void *p)
 {
 	struct kvmx_lease_list *a = p;
 
@@ -74,7 +74,7 @@ static void fill_list(FIXTURE_DATA(uapi) *self, void *p)
 	a->lease_size = sizeof(self->leases[0]);
 }
 
-static void fill_report(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_report(struct _test_data_uapi *self, void *p)
 {
 	struct kvmx_dev_report *a = p;
 
@@ -84,7 +84,7 @@ static void fill_report(FIXTURE_DATA(uapi) *self, void *p)
 	a->member_size = sizeof(self->members[0]);
 }
 
-static void fill_declare(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_declare(struct _test_data_uapi *self, void *p)
 {
 	struct kvmx_dma_declare *a = p;
 
@@ -92,7 +92,7 @@ static void fill_declare(FIXTURE_DATA(uapi) *self, void *p)
 	a->npages = 1;
 }
 
-static void fill_withdraw(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_withdraw(struct _test_data_uapi *self, void *p)
 {
 	struct kvmx_dma_withdraw *a = p;
 
@@ -101,13 +101,13 @@ static void fill_withdraw(FIXTURE_DATA(uapi) *self, void *p)
 	a->npages = 1;
 }
 
-static void fill_nothing(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_nothing(struct _test_data_uapi *self, void *p)
 {
 	(void)self;
 	(void)p;
 }
 
-static void fill_devices(FIXTURE_DATA(uapi) *self, void *p)
+static void fill_devices(struct _test_data_uapi *self, void *p)
 {
 	struct kvmx_vm_devices *a = p;
 
@@ -169,7 +169,7 @@ FIXTURE_TEARDOWN(uapi)
 }
 
 /* A valid argument, and a size it claims to have. */
-static char *prepare(FIXTURE_DATA(uapi) *self, const struct op *op, uint32_t size)
+static char *prepare(struct _test_data_uapi *self, const struct op *op, uint32_t size)
 {
 	memset(self->arg, 0, BIG);
 	op->fill(self, self->arg);
@@ -177,7 +177,7 @@ static char *prepare(FIXTURE_DATA(uapi) *self, const struct op *op, uint32_t siz
 	return self->arg;
 }
 
-static int try(FIXTURE_DATA(uapi) *self, const struct op *op)
+static int try(struct _test_data_uapi *self, const struct op *op)
 {
 	return kx_ioctl(op->on_vm ? self->kx : self->sys, op->nr, self->arg);
 }
