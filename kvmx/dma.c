@@ -2,18 +2,17 @@
 /*
  * DMA ranges: guest memory that devices may write to without anybody seeing it.
  *
- * Ranges may overlap. Beside the list of them there is their union, sorted, for HARVEST to search:
+ * Ranges may overlap. Beside the list of them, in order, there is their union for HARVEST to search:
  * it is made anew when a range comes or goes.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/sort.h>
 
 #include "core.h"
 
 /**
  * struct dma_range - a declared range
- * @node: in kvmx_vm.dma
+ * @node: in kvmx_vm.dma, by address space and gfn
  * @h: the handle it was declared by
  * @as: address space
  * @flags: KVMX_DMA_*
@@ -29,30 +28,21 @@ struct dma_range {
 	gfn_t end;
 };
 
-static int cmp_span(const void *a, const void *b)
+static bool before(const struct dma_range *a, const struct dma_range *b)
 {
-	const struct kvmx_dma_span *x = a, *y = b;
-
-	if (x->as != y->as)
-		return x->as < y->as ? -1 : 1;
-	return x->gfn < y->gfn ? -1 : x->gfn > y->gfn;
+	return a->as != b->as ? a->as < b->as : a->gfn < b->gfn;
 }
 
-/* Sorts spans and joins those that touch. Returns how many are left. */
-static u32 join(struct kvmx_dma_span *span, u32 nr)
+static void insert(struct kvmx_vm *vm, struct dma_range *new)
 {
-	u32 i, n = 0;
+	struct list_head *pos;
 
-	sort(span, nr, sizeof(*span), cmp_span, NULL);
-	for (i = 0; i < nr; i++) {
-		struct kvmx_dma_span *last = n ? &span[n - 1] : NULL;
-
-		if (last && last->as == span[i].as && span[i].gfn <= last->end)
-			last->end = max(last->end, span[i].end);
-		else
-			span[n++] = span[i];
+	/* From the end: most VMMs go upwards. */
+	list_for_each_prev(pos, &vm->dma) {
+		if (!before(new, list_entry(pos, struct dma_range, node)))
+			break;
 	}
-	return n;
+	list_add(&new->node, pos);
 }
 
 static struct kvmx_dma_map *map_alloc(u32 nr)
@@ -60,15 +50,20 @@ static struct kvmx_dma_map *map_alloc(u32 nr)
 	return kvzalloc(struct_size((struct kvmx_dma_map *)NULL, span, nr), GFP_KERNEL_ACCOUNT);
 }
 
-/* Makes the union of all ranges the one that is searched. */
+/* Makes the union of all ranges the one that is searched: ranges that touch are joined. */
 static void map_fill(struct kvmx_vm *vm, struct kvmx_dma_map *map)
 {
+	struct kvmx_dma_span *last = NULL;
 	struct dma_range *r;
-	u32 n = 0;
 
-	list_for_each_entry(r, &vm->dma, node)
-		map->span[n++] = (struct kvmx_dma_span){ r->gfn, r->end, r->as };
-	map->nr = join(map->span, n);
+	list_for_each_entry(r, &vm->dma, node) {
+		if (last && last->as == r->as && r->gfn <= last->end) {
+			last->end = max(last->end, r->end);
+			continue;
+		}
+		last = &map->span[map->nr++];
+		*last = (struct kvmx_dma_span){ r->gfn, r->end, r->as };
+	}
 	kvfree(vm->dma_map);
 	vm->dma_map = map;
 }
@@ -115,7 +110,7 @@ int kvmx_dma_declare(struct kvmx_handle *h, const struct kvmx_dma_declare *a)
 		.gfn = a->gfn,
 		.end = a->gfn + a->npages,
 	};
-	list_add_tail(&r->node, &vm->dma);
+	insert(vm, r);
 	vm->nr_dma++;
 	if (r->flags & KVMX_DMA_ALWAYS)
 		vm->nr_dma_always++;
