@@ -2,8 +2,8 @@
 /*
  * DMA ranges: guest memory that devices may write to without anybody seeing it.
  *
- * Ranges may overlap. Beside the list of them, in order, there is their union for HARVEST to search:
- * it is made anew when a range comes or goes.
+ * Ranges may overlap. Beside the list of them, in order, there is their union for HARVEST to
+ * search, which is made anew when a range comes or goes.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
