@@ -2,9 +2,10 @@
 /*
  * The objects of kvmx.ko, who owns what, and which lock protects it.
  *
- * Lock order: kvmx_vms_lock is never held together with another lock. kvmx_vm.lock is taken before
- * everything that KVM's ioctls and a user copy take (slots_lock, kvm->srcu, mmap_lock), and before
- * kvmx_bell.lock. KSM's locks are described in ksm/ksm.h.
+ * Lock order: kvmx_vm.lock is taken before everything that KVM's ioctls and a user copy take
+ * (slots_lock, kvm->srcu, mmap_lock), and before the locks of kvmx_vfio_pci.ko. kvmx_bell.lock is
+ * the innermost of all. kvmx_vms_lock is held together with no other lock of kvmx.ko but that.
+ * KSM's locks are described in ksm/ksm.h.
  */
 #ifndef KVMX_CORE_H
 #define KVMX_CORE_H
@@ -17,10 +18,12 @@
 #include <linux/ratelimit.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/uidgid.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/kvmx.h>
 
+#include "assign.h"
 #include "curve.h"
 #include "pend.h"
 #include "compat/compat.h"
@@ -106,19 +109,44 @@ struct kvmx_slots {
 };
 
 /**
+ * struct kvmx_dma_span - guest frames that devices may write to
+ * @gfn: first guest frame
+ * @end: behind the last one
+ * @as: address space
+ */
+struct kvmx_dma_span {
+	gfn_t gfn;
+	gfn_t end;
+	u32 as;
+};
+
+/**
+ * struct kvmx_dma_map - the union of all DMA ranges
+ * @nr: entries in @span
+ * @span: sorted, none touches another
+ */
+struct kvmx_dma_map {
+	u32 nr;
+	struct kvmx_dma_span span[];
+};
+
+/**
  * struct kvmx_vm - a VM, one for each struct kvm
  * @ref: handles, trackers and queued work
  * @node: in kvmx_vms, under kvmx_vms_lock
  * @id: a number for traces
  * @kvm: KVM's VM; may be used under @lock while @file is set, or by who holds the file
  * @mm: the VMM's address space; the structure is pinned by @mn. NULL when dead, under @lock
+ * @uid: who created it
  * @mn: tells when @mm goes
  * @bell: events, and whether @mm is gone
  * @death: drops @file
  * @settle: switches logging off when the last tracker was closed elsewhere
+ * @unquiesce: resumes the devices when the handle was closed that had quiesced them
  * @lock: protects everything from here to @ksm
  * @file: the VM's file, NULL when dead
- * @uuid: given by an opener
+ * @uuid: given by an opener; changed under @bell.lock, too
+ * @vouched: @uuid was given by a caller with CAP_SYS_ADMIN; as @uuid
  * @label: given by an opener
  * @trackers: open ones
  * @nr_trackers: entries of @trackers
@@ -133,6 +161,14 @@ struct kvmx_slots {
  * @slots: the memslots as the trackers know them
  * @sample: what the last VM_SAMPLE has shown
  * @nr_sample: entries of @sample, 0 before
+ * @dma: DMA ranges
+ * @nr_dma: entries of @dma
+ * @nr_dma_always: of these, ranges that QUIESCE does not silence
+ * @dma_map: their union, or NULL
+ * @quiesced: a VM_QUIESCE is in force; read with READ_ONCE() without @lock
+ * @quiesce_keep: it stays when its handle is closed
+ * @quiesce_trust: devices that cannot prove that they drained count as drained
+ * @quiescer: the handle it was given by, NULL when that is closed
  * @stats: counters
  * @ksm: what KSM does with it, NULL if that was never asked; see ksm/ksm.h
  * @ksm_file: the VM's file, referenced while @ksm is set and the VM lives; under kvmx_ksm.act
@@ -145,14 +181,17 @@ struct kvmx_vm {
 	u32 id;
 	struct kvm *kvm;
 	struct mm_struct *mm;
+	kuid_t uid;
 	struct mmu_notifier mn;
 	struct kvmx_bell bell;
 	struct work_struct death;
 	struct work_struct settle;
+	struct work_struct unquiesce;
 
 	struct mutex lock;	/* see above */
 	struct file *file;
 	u8 uuid[KVMX_UUID_LEN];
+	bool vouched;
 	char label[KVMX_LABEL_LEN];
 	struct list_head trackers;
 	u32 nr_trackers;
@@ -167,6 +206,14 @@ struct kvmx_vm {
 	struct kvmx_slots *slots;
 	struct kvmx_point sample[KVMX_MAX_POINTS];
 	u32 nr_sample;
+	struct list_head dma;
+	u32 nr_dma;
+	u32 nr_dma_always;
+	struct kvmx_dma_map *dma_map;
+	bool quiesced;
+	bool quiesce_keep;
+	bool quiesce_trust;
+	struct kvmx_handle *quiescer;
 	struct {
 		u64 harvests;
 		u64 collected_pages;
@@ -226,6 +273,11 @@ static inline u32 kvmx_vm_handles(const struct kvmx_vm *vm)
  * @pass_start: when the pass began
  * @prev_start: when the last complete pass began, 0 before
  * @pass_pages: pages of this pass
+ * @dma: this pass returns the pages of DMA ranges
+ * @dma_pass: what kvmx_quiet() said when the pass began
+ * @dma_done: what it said when the last complete pass began: nothing was written since if it
+ *	still says so
+ * @cursor: where the pass goes on
  * @history: for the dirty curve
  * @stats: counters
  */
@@ -242,6 +294,10 @@ struct kvmx_tracker {
 	u64 pass_start;
 	u64 prev_start;
 	u64 pass_pages;
+	bool dma;
+	u64 dma_pass;
+	u64 dma_done;
+	u64 cursor;
 	struct kvmx_history history;
 	struct {
 		u64 passes;
@@ -274,10 +330,13 @@ int kvmx_call_put(const struct kvmx_call *call);
 /* vm.c */
 int kvmx_vm_open(struct kvmx_call *call);
 void kvmx_vm_put(struct kvmx_vm *vm);
+struct mm_struct *kvmx_vm_get_mm(struct kvmx_vm *vm);
 int kvmx_vm_lock(struct kvmx_vm *vm);
 int kvmx_vm_lock_own(struct kvmx_vm *vm);
 struct file *kvmx_vm_file_get(struct kvmx_vm *vm);
 int kvmx_vm_info(struct kvmx_vm *vm, struct kvmx_vm_info *info);
+void kvmx_vms_visit(void (*visit)(struct kvmx_vm *vm, void *data), void *data);
+void kvmx_vm_identity(struct kvmx_vm *vm, struct kvmx_identity *id);
 
 /* ioctl.c */
 long kvmx_sys_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
@@ -315,6 +374,23 @@ u64 kvmx_add_runs(struct kvmx_tracker *only, struct kvmx_vm *vm, const struct kv
 /* harvest.c */
 int kvmx_harvest(struct kvmx_tracker *t, struct kvmx_call *call);
 int kvmx_collect_all(struct kvmx_vm *vm);
+
+/* assign.c */
+const struct kvmx_assign_ops *kvmx_assign_get(void);
+void kvmx_assign_put(const struct kvmx_assign_ops *ops);
+struct kvmx_owner kvmx_owner_of(const struct kvmx_vm *vm);
+u64 kvmx_quiet(struct kvmx_vm *vm);
+int kvmx_vm_quiesce(struct kvmx_handle *h, struct kvmx_call *call);
+int kvmx_vm_resume(struct kvmx_vm *vm);
+bool kvmx_quiesce_closed(struct kvmx_handle *h);
+void kvmx_quiesce_work(struct work_struct *work);
+
+/* dma.c */
+int kvmx_dma_declare(struct kvmx_handle *h, const struct kvmx_dma_declare *a);
+int kvmx_dma_withdraw(struct kvmx_handle *h, const struct kvmx_dma_withdraw *a);
+void kvmx_dma_closed(struct kvmx_handle *h);
+bool kvmx_dma_next(const struct kvmx_vm *vm, const struct kvmx_mslot *s, unsigned long from,
+		   unsigned long to, struct kvmx_extent *ext);
 
 /* sample.c */
 int kvmx_sample(struct kvmx_vm *vm, struct kvmx_call *call);

@@ -29,9 +29,10 @@
  * @budget: pages that may still be returned
  * @pages: pages returned
  * @absent: of these, absent
- * @unlogged: of these, in memslots that KVM cannot log
+ * @unseen: of these, such as come with every pass: nobody can say whether they were written
  * @err: the first error of a copy
  * @mm: the VMM's address space, to look for absent pages, or NULL
+ * @dma: return the pages of DMA ranges
  * @open: the last run, which may still grow; 0 pages: none
  * @nr_bounce: runs in @bounce
  * @bounce: runs not yet copied out
@@ -45,9 +46,10 @@ struct pass {
 	u64 budget;
 	u64 pages;
 	u64 absent;
-	u64 unlogged;
+	u64 unseen;
 	int err;
 	struct mm_struct *mm;
+	bool dma;
 	struct kvmx_run open;
 	u32 nr_bounce;
 	struct kvmx_run bounce[BOUNCE_RUNS];
@@ -124,9 +126,8 @@ static void count_pages(struct pass *p, u64 n)
 
 /* Returns pages from @start on, and how many of them there was room for. */
 static unsigned long emit(struct pass *p, const struct kvmx_mslot *s, unsigned long start,
-			  unsigned long n)
+			  unsigned long n, u32 page_class)
 {
-	u32 page_class = class_of(s);
 	unsigned long done = 0;
 
 	n = min_t(u64, n, round_up(min_t(u64, p->budget, U32_MAX), BITS_PER_LONG));
@@ -147,8 +148,8 @@ static unsigned long emit(struct pass *p, const struct kvmx_mslot *s, unsigned l
 			break;
 		cond_resched();
 	}
-	if (s->unloggable)
-		p->unlogged += done;
+	if (page_class == KVMX_CLASS_UNLOGGED || page_class == KVMX_CLASS_DMA)
+		p->unseen += done;
 	count_pages(p, done);
 	return done;
 }
@@ -257,6 +258,26 @@ static int emit_words(struct pass *p, const struct kvmx_mslot *s, const struct k
 	return 0;
 }
 
+/*
+ * Returns pages from *@pos to @to that are in a DMA range and else clean; updates *@pos. Returns
+ * whether there is no more room.
+ */
+static bool emit_dma(struct pass *p, const struct kvmx_mslot *s, unsigned long *pos,
+		     unsigned long to)
+{
+	struct kvmx_extent e;
+	unsigned long done;
+
+	while (p->dma && *pos < to && kvmx_dma_next(p->t->vm, s, *pos, to, &e)) {
+		done = emit(p, s, e.start, e.npages, KVMX_CLASS_DMA);
+		*pos = e.start + done;
+		if (done < e.npages || (!p->budget && *pos < s->npages))
+			return true;
+	}
+	*pos = max(*pos, to);
+	return false;
+}
+
 /* Returns pages of the set in [@pos, @end); updates @pos. Returns 1 if there is no more room. */
 static int emit_pend(struct pass *p, u32 i, unsigned long end, unsigned long *pos)
 {
@@ -268,7 +289,9 @@ static int emit_pend(struct pass *p, u32 i, unsigned long end, unsigned long *po
 	while (*pos < end) {
 		nr = kvmx_pend_extents(p->t->pend[i], *pos, end, p->ext, BOUNCE_RUNS);
 		for (e = p->ext; e < p->ext + nr; e++) {
-			done = emit(p, s, e->start, e->npages);
+			if (emit_dma(p, s, pos, e->start))
+				return 1;
+			done = emit(p, s, e->start, e->npages, class_of(s));
 			*pos = e->start + done;
 			if (done < e->npages || (!p->budget && *pos < s->npages))
 				return 1;
@@ -276,7 +299,7 @@ static int emit_pend(struct pass *p, u32 i, unsigned long end, unsigned long *po
 		if (nr < BOUNCE_RUNS)
 			break;
 	}
-	return 0;
+	return emit_dma(p, s, pos, end);
 }
 
 /*
@@ -350,16 +373,18 @@ static int take_slot(struct pass *p, u32 i, unsigned long *pos)
 {
 	struct kvmx_vm *vm = p->t->vm;
 	const struct kvmx_mslot *s = &vm->slots->slot[i];
+	struct kvmx_extent dma;
 	struct kvmx_seg seg;
 	bool direct;
 	int ret;
 
 	if (s->unloggable) {
-		*pos += emit(p, s, *pos, s->npages - *pos);
+		*pos += emit(p, s, *pos, s->npages - *pos, class_of(s));
 		return *pos < s->npages;
 	}
 	/* The set will have nothing but what is in kvmx_vm.words: no need to look for it there. */
-	direct = !p->mm && kvmx_pend_empty(p->t->pend[i]);
+	direct = !p->mm && kvmx_pend_empty(p->t->pend[i]) &&
+		 !(p->dma && kvmx_dma_next(vm, s, *pos, s->npages, &dma));
 	while (*pos < s->npages) {
 		ret = collect(vm, i, *pos, p->budget, &seg);
 		if (ret)
@@ -406,7 +431,7 @@ static int peek_slot(struct pass *p, u32 i, unsigned long *pos)
 	bool logged = !vm->ring && s->kvm_flags & KVM_MEM_LOG_DIRTY_PAGES;
 
 	if (s->unloggable) {
-		*pos += emit(p, s, *pos, s->npages - *pos);
+		*pos += emit(p, s, *pos, s->npages - *pos, class_of(s));
 		return *pos < s->npages;
 	}
 	while (*pos < s->npages) {
@@ -420,15 +445,16 @@ static int peek_slot(struct pass *p, u32 i, unsigned long *pos)
 		add_pend(p, pend, base, base + len);
 		for (;;) {
 			start = find_next_bit(vm->words, len, *pos - base);
+			if (emit_dma(p, s, pos, base + start))
+				return 1;
 			if (start == len)
 				break;
 			n = find_next_zero_bit(vm->words, len, start) - start;
-			done = emit(p, s, base + start, n);
+			done = emit(p, s, base + start, n, class_of(s));
 			*pos = base + start + done;
 			if (done < n || (!p->budget && *pos < s->npages))
 				return 1;
 		}
-		*pos = base + len;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -467,6 +493,17 @@ static u32 vm_status(const struct kvmx_tracker *t)
 	return status;
 }
 
+/* Whether a pass that begins now has to return the pages of DMA ranges. */
+static bool dma_due(const struct kvmx_tracker *t, u64 quiet)
+{
+	return t->vm->nr_dma && (!quiet || quiet != t->dma_done);
+}
+
+static u64 vm_quiet(struct kvmx_vm *vm)
+{
+	return vm->nr_dma ? kvmx_quiet(vm) : 0;
+}
+
 static void pass_begin(struct kvmx_tracker *t)
 {
 	/* Or one before was given up after it had taken something. */
@@ -475,6 +512,8 @@ static void pass_begin(struct kvmx_tracker *t)
 	t->disturbed = false;
 	t->pass_start = ktime_get_ns();
 	t->pass_pages = 0;
+	t->dma_pass = vm_quiet(t->vm);
+	t->dma = dma_due(t, t->dma_pass);
 }
 
 static void pass_end(struct kvmx_tracker *t)
@@ -492,6 +531,7 @@ static void pass_end(struct kvmx_tracker *t)
 	t->stats.passes++;
 	t->stats.last_pages = t->pass_pages;
 	t->prev_start = t->pass_start;
+	t->dma_done = t->dma_pass;
 }
 
 /* Takes what all of KVM has to say that does not lie in a memslot's bitmap. */
@@ -506,6 +546,10 @@ static int pass_prepare(struct kvmx_tracker *t, u64 cursor)
 	if (!cursor) {
 		pass_begin(t);
 		kvmx_log_flush(vm);
+	} else if (cursor != t->cursor) {
+		/* Who leaves pages out has not seen all that devices have written. */
+		t->dma_pass = 0;
+		t->dma = t->vm->nr_dma;
 	}
 	return vm->ring ? kvmx_ring_drain(vm) : 0;
 }
@@ -565,8 +609,9 @@ static int run_pass(struct pass *p, struct kvmx_call *call, bool peek)
 	t->stats.harvested_pages += p->pages;
 	t->stats.absent_pages += p->absent;
 	/* What comes with every pass says nothing about how fast pages get dirty. */
-	t->pass_pages += p->pages - p->unlogged;
+	t->pass_pages += p->pages - p->unseen;
 	t->vm->stats.harvests++;
+	t->cursor = a->cursor;
 	if (!a->cursor)
 		pass_end(t);
 	return 0;
@@ -617,6 +662,7 @@ int kvmx_harvest(struct kvmx_tracker *t, struct kvmx_call *call)
 		err = collect_only(t, call);
 	else
 		err = peek ? peek_prepare(t) : pass_prepare(t, a->cursor);
+	p.dma = peek ? dma_due(t, vm_quiet(vm)) : t->dma;
 	if (!err && !(a->flags & KVMX_HARVEST_COLLECT))
 		err = run_pass(&p, call, peek);
 	if (!peek)

@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "core.h"
+#include "ioctl.h"
 #include "ksm.h"
 #include "log.h"
 #include "predict.h"
@@ -39,6 +39,15 @@ union args {
 	struct kvmx_vm_ksm_set vm_ksm_set;
 	struct kvmx_vm_ksm_get vm_ksm_get;
 	struct kvmx_vm_ksm_pin vm_ksm_pin;
+	struct kvmx_lease_acquire lease_acquire;
+	struct kvmx_lease_release lease_release;
+	struct kvmx_lease_list lease_list;
+	struct kvmx_dev_report dev_report;
+	struct kvmx_dma_declare dma_declare;
+	struct kvmx_dma_withdraw dma_withdraw;
+	struct kvmx_vm_quiesce vm_quiesce;
+	struct kvmx_vm_resume vm_resume;
+	struct kvmx_vm_devices vm_devices;
 };
 
 struct op {
@@ -93,23 +102,16 @@ static long dispatch(const struct op *ops, size_t nr, struct file *file, unsigne
 	return op->run(file, &call);
 }
 
-static long sys_info(struct file *file, struct kvmx_call *call)
+static bool devices_offered(void)
 {
-	struct kvmx_info *a = call->arg;
+	const struct kvmx_assign_ops *ops = kvmx_assign_get();
 
-	if (a->flags)
-		return -EOPNOTSUPP;
-	a->features = BIT_ULL(KVMX_FEAT_NR) - 1;
-	if (!kvmx_knobs_present())
-		a->features &= ~BIT_ULL(KVMX_FEAT_KSM);
-	a->max_runs = KVMX_MAX_RUNS;
-	a->max_trackers = KVMX_MAX_TRACKERS;
-	a->max_samples = KVMX_MAX_SAMPLES;
-	a->max_points = KVMX_MAX_POINTS;
-	return kvmx_call_put(call);
+	if (ops)
+		kvmx_assign_put(ops);
+	return ops;
 }
 
-static long sys_feature(struct file *file, struct kvmx_call *call)
+static u64 feature_value(u32 feature)
 {
 	static const u64 value[KVMX_FEAT_NR] = {
 		[KVMX_FEAT_TRACKER] = KVMX_MAX_TRACKERS,
@@ -119,17 +121,46 @@ static long sys_feature(struct file *file, struct kvmx_call *call)
 		[KVMX_FEAT_SAMPLE] = KVMX_MAX_SAMPLES,
 		[KVMX_FEAT_PREDICT] = KVMX_MAX_POINTS,
 		[KVMX_FEAT_EVENT] = sizeof(struct kvmx_event),
-		[KVMX_FEAT_KSM] = 1,
+		[KVMX_FEAT_DMA] = KVMX_MAX_DMA_RANGES,
 	};
+
+	switch (feature) {
+	case KVMX_FEAT_KSM:
+		return kvmx_knobs_present();
+	case KVMX_FEAT_DEVICE:
+		return devices_offered();
+	default:
+		return value[feature];
+	}
+}
+
+static long sys_info(struct file *file, struct kvmx_call *call)
+{
+	struct kvmx_info *a = call->arg;
+
+	u32 i;
+
+	if (a->flags)
+		return -EOPNOTSUPP;
+	a->features = 0;
+	for (i = 0; i < KVMX_FEAT_NR; i++)
+		a->features |= feature_value(i) ? BIT_ULL(i) : 0;
+	a->max_runs = KVMX_MAX_RUNS;
+	a->max_trackers = KVMX_MAX_TRACKERS;
+	a->max_samples = KVMX_MAX_SAMPLES;
+	a->max_points = KVMX_MAX_POINTS;
+	return kvmx_call_put(call);
+}
+
+static long sys_feature(struct file *file, struct kvmx_call *call)
+{
 	struct kvmx_feature *a = call->arg;
 
 	if (a->flags || a->__reserved)
 		return -EOPNOTSUPP;
 	if (a->feature >= KVMX_FEAT_NR)
 		return -EINVAL;
-	a->value = value[a->feature];
-	if (a->feature == KVMX_FEAT_KSM && !kvmx_knobs_present())
-		a->value = 0;
+	a->value = feature_value(a->feature);
 	return kvmx_call_put(call);
 }
 
@@ -691,6 +722,10 @@ static const struct op sys_ops[] = {
 	OP(KVMX_KSM_HOST_SET, sys_ksm_host_set, struct kvmx_ksm_host_set, 160),
 	OP(KVMX_KSM_HOST_GET, sys_ksm_host_get, struct kvmx_ksm_host_get, 480),
 	OP(KVMX_KSM_PLAN, sys_ksm_plan, struct kvmx_ksm_plan, 88),
+	OP(KVMX_LEASE_ACQUIRE, kvmx_sys_lease_acquire, struct kvmx_lease_acquire, 48),
+	OP(KVMX_LEASE_RELEASE, kvmx_sys_lease_release, struct kvmx_lease_release, 48),
+	OP(KVMX_LEASE_LIST, kvmx_sys_lease_list, struct kvmx_lease_list, 24),
+	OP(KVMX_DEV_REPORT, kvmx_sys_dev_report, struct kvmx_dev_report, 152),
 };
 
 static const struct op vm_ops[] = {
@@ -704,6 +739,11 @@ static const struct op vm_ops[] = {
 	OP(KVMX_VM_KSM_SET, vm_ksm_set, struct kvmx_vm_ksm_set, 32),
 	OP(KVMX_VM_KSM_GET, vm_ksm_get, struct kvmx_vm_ksm_get, 176),
 	OP(KVMX_VM_KSM_PIN, vm_ksm_pin, struct kvmx_vm_ksm_pin, 24),
+	OP(KVMX_DMA_DECLARE, kvmx_do_dma_declare, struct kvmx_dma_declare, 32),
+	OP(KVMX_DMA_WITHDRAW, kvmx_do_dma_withdraw, struct kvmx_dma_withdraw, 32),
+	OP(KVMX_VM_QUIESCE, kvmx_do_vm_quiesce, struct kvmx_vm_quiesce, 16),
+	OP(KVMX_VM_RESUME, kvmx_do_vm_resume, struct kvmx_vm_resume, 16),
+	OP(KVMX_VM_DEVICES, kvmx_do_vm_devices, struct kvmx_vm_devices, 24),
 };
 
 static const struct op tracker_ops[] = {

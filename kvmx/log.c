@@ -429,6 +429,7 @@ u32 kvmx_log_skip(struct kvmx_tracker *t, u32 i, unsigned long *pos)
 	const struct kvmx_slots *s = t->vm->slots;
 	struct kvm *kvm = t->vm->kvm;
 	unsigned long words, w, seen = 0;
+	struct kvmx_extent dma;
 	int as, idx;
 
 	lockdep_assert_held(&t->vm->lock);
@@ -442,7 +443,8 @@ u32 kvmx_log_skip(struct kvmx_tracker *t, u32 i, unsigned long *pos)
 		const struct kvm_memory_slot *slot = s->slot[i].ident;
 
 		words = 0;
-		if (s->slot[i].unloggable || !kvmx_pend_empty(t->pend[i]))
+		if (s->slot[i].unloggable || !kvmx_pend_empty(t->pend[i]) ||
+		    (t->dma && kvmx_dma_next(t->vm, &s->slot[i], 0, s->slot[i].npages, &dma)))
 			break;
 		if (!slot->dirty_bitmap)
 			continue;

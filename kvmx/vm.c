@@ -112,7 +112,13 @@ static void vm_death(struct work_struct *work)
 	kvmx_vm_put(vm);
 }
 
-static struct mm_struct *vm_get_mm(struct kvmx_vm *vm)
+/**
+ * kvmx_vm_get_mm() - hold a VM's address space
+ * @vm: the VM
+ *
+ * Return: the address space, for mmput(), or NULL if it is gone.
+ */
+struct mm_struct *kvmx_vm_get_mm(struct kvmx_vm *vm)
 {
 	struct mm_struct *mm;
 
@@ -128,7 +134,7 @@ static struct mm_struct *vm_get_mm(struct kvmx_vm *vm)
 static void vm_settle(struct work_struct *work)
 {
 	struct kvmx_vm *vm = container_of(work, struct kvmx_vm, settle);
-	struct mm_struct *mm = vm_get_mm(vm);
+	struct mm_struct *mm = kvmx_vm_get_mm(vm);
 
 	if (mm) {
 		kthread_use_mm(mm);
@@ -160,13 +166,16 @@ static struct kvmx_vm *vm_alloc(struct file *file)
 	vm->id = atomic_inc_return(&kvmx_vm_ids);
 	vm->kvm = kvm;
 	vm->mm = kvm->mm;
+	vm->uid = file->f_cred->euid;
 	vm->mn.ops = &vm_mn_ops;
 	kvmx_bell_init(&vm->bell);
 	INIT_WORK(&vm->death, vm_death);
 	INIT_WORK(&vm->settle, vm_settle);
+	INIT_WORK(&vm->unquiesce, kvmx_quiesce_work);
 	mutex_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->node);
 	INIT_LIST_HEAD(&vm->trackers);
+	INIT_LIST_HEAD(&vm->dma);
 	INIT_LIST_HEAD(&vm->ksm_node);
 	ratelimit_state_init(&vm->ksm_limit, KVMX_KSM_LIMIT_PERIOD, KVMX_KSM_LIMIT);
 	ratelimit_set_flags(&vm->ksm_limit, RATELIMIT_MSG_ON_RELEASE);
@@ -203,6 +212,7 @@ static void vm_free(struct kref *ref)
 	}
 	kvmx_slots_free(vm->slots);
 	kvfree(vm->words);
+	kvfree(vm->dma_map);
 	kfree(vm);
 }
 
@@ -255,6 +265,40 @@ static struct kvmx_vm *vm_get(struct file *file)
 		return new;
 	kvmx_vm_put(new);
 	return vm;
+}
+
+/**
+ * kvmx_vms_visit() - look at all VMs
+ * @visit: called for each under kvmx_vms_lock, may take kvmx_vm.bell.lock and sleep no more
+ * @data: for @visit
+ *
+ * Context: may sleep; no lock of kvmx.ko held.
+ */
+void kvmx_vms_visit(void (*visit)(struct kvmx_vm *vm, void *data), void *data)
+{
+	struct kvmx_vm *vm;
+
+	mutex_lock(&kvmx_vms_lock);
+	list_for_each_entry(vm, &kvmx_vms, node)
+		visit(vm, data);
+	mutex_unlock(&kvmx_vms_lock);
+}
+
+/**
+ * kvmx_vm_identity() - who a VM is
+ * @vm: the VM
+ * @id: out: all but @quiesced
+ *
+ * Context: any process context; does not wait for kvmx_vm.lock.
+ */
+void kvmx_vm_identity(struct kvmx_vm *vm, struct kvmx_identity *id)
+{
+	spin_lock(&vm->bell.lock);
+	id->known = true;
+	id->vouched = vm->vouched;
+	id->uid = vm->uid;
+	memcpy(id->uuid, vm->uuid, sizeof(id->uuid));
+	spin_unlock(&vm->bell.lock);
 }
 
 /**
@@ -323,17 +367,24 @@ static bool label_valid(const char *label)
 static int vm_name(struct kvmx_vm *vm, const struct kvmx_vm_open *o)
 {
 	bool uuid = memchr_inv(o->uuid, 0, sizeof(o->uuid)), label = o->label[0];
-	bool has_uuid = memchr_inv(vm->uuid, 0, sizeof(vm->uuid));
+	bool has_uuid = memchr_inv(vm->uuid, 0, sizeof(vm->uuid)), admin;
 
 	lockdep_assert_held(&vm->lock);
-	if ((uuid || label) && current->mm != vm->mm && !capable(CAP_SYS_ADMIN))
+	if (!uuid && !label)
+		return 0;
+	admin = capable(CAP_SYS_ADMIN);
+	if (current->mm != vm->mm && !admin)
 		return -EPERM;
 	if (uuid && has_uuid && memcmp(vm->uuid, o->uuid, sizeof(vm->uuid)))
 		return -EEXIST;
 	if (label && vm->label[0] && strcmp(vm->label, o->label))
 		return -EEXIST;
-	if (uuid)
+	if (uuid) {
+		spin_lock(&vm->bell.lock);
 		memcpy(vm->uuid, o->uuid, sizeof(vm->uuid));
+		vm->vouched |= admin;
+		spin_unlock(&vm->bell.lock);
+	}
 	if (label)
 		strscpy_pad(vm->label, o->label, sizeof(vm->label));
 	return 0;
@@ -342,11 +393,19 @@ static int vm_name(struct kvmx_vm *vm, const struct kvmx_vm_open *o)
 static int vm_release(struct inode *inode, struct file *file)
 {
 	struct kvmx_handle *h = file->private_data;
+	struct kvmx_vm *vm = h->vm;
+	bool unquiesce;
 
-	kvmx_queue_del(&h->vm->bell, &h->queue);
-	kvmx_ksm_vm_closed(h->vm);
-	kvmx_vm_put(h->vm);
+	mutex_lock(&vm->lock);
+	kvmx_dma_closed(h);
+	unquiesce = kvmx_quiesce_closed(h);
+	mutex_unlock(&vm->lock);
+	kvmx_queue_del(&vm->bell, &h->queue);
+	kvmx_ksm_vm_closed(vm);
 	kfree(h);
+	/* The handle's reference goes to the work, unless that is on its way already. */
+	if (!unquiesce || !queue_work(kvmx_settle_wq, &vm->unquiesce))
+		kvmx_vm_put(vm);
 	return 0;
 }
 
@@ -441,6 +500,8 @@ int kvmx_vm_info(struct kvmx_vm *vm, struct kvmx_vm_info *info)
 		info->state |= KVMX_VM_RING;
 	if (vm->sampling)
 		info->state |= KVMX_VM_SAMPLING;
+	if (vm->quiesced)
+		info->state |= KVMX_VM_QUIESCED;
 	info->nr_slots = s->nr;
 	info->nr_pages = 0;
 	for (i = 0; i < s->nr; i++)

@@ -6,6 +6,8 @@
 #define KVMX_COMPAT_H
 
 #include <linux/kvm_host.h>
+#include <linux/module.h>
+#include <linux/version.h>
 
 /* 6.8 made the number of address spaces a property of the VM. */
 #ifdef KVM_ADDRESS_SPACE_NUM
@@ -33,6 +35,15 @@ static inline int kvmx_nr_as(struct kvm *kvm)
 #define KVMX_PF_NO_NOTIFY PF_NO_NOTIFY_SIGNAL
 #else
 #define KVMX_PF_NO_NOTIFY 0
+#endif
+
+/* 6.13 made names of symbol namespaces strings. */
+#if KERNEL_VERSION(6, 13, 0) <= LINUX_VERSION_CODE
+#define KVMX_NS			"KVMX"
+#define KVMX_IMPORT_NS()	MODULE_IMPORT_NS("KVMX")
+#else
+#define KVMX_NS			KVMX
+#define KVMX_IMPORT_NS()	MODULE_IMPORT_NS(KVMX)
 #endif
 
 #endif /* KVMX_COMPAT_H */

@@ -50,6 +50,11 @@
 #define KVMX_VM_OPEN		_IO(KVMX_TYPE, 0x02)
 /* on the system fd, a VM fd or a tracker fd */
 #define KVMX_PREDICT		_IO(KVMX_TYPE, 0x03)
+/* on the system fd */
+#define KVMX_LEASE_ACQUIRE	_IO(KVMX_TYPE, 0x40)
+#define KVMX_LEASE_RELEASE	_IO(KVMX_TYPE, 0x41)
+#define KVMX_LEASE_LIST		_IO(KVMX_TYPE, 0x42)
+#define KVMX_DEV_REPORT		_IO(KVMX_TYPE, 0x43)
 /* on a VM fd */
 #define KVMX_VM_INFO		_IO(KVMX_TYPE, 0x10)
 #define KVMX_VM_SLOTS		_IO(KVMX_TYPE, 0x11)
@@ -57,6 +62,11 @@
 #define KVMX_VM_SAMPLE		_IO(KVMX_TYPE, 0x13)
 #define KVMX_VM_STATS		_IO(KVMX_TYPE, 0x14)
 #define KVMX_TRACKER_CREATE	_IO(KVMX_TYPE, 0x15)
+#define KVMX_DMA_DECLARE	_IO(KVMX_TYPE, 0x48)
+#define KVMX_DMA_WITHDRAW	_IO(KVMX_TYPE, 0x49)
+#define KVMX_VM_QUIESCE		_IO(KVMX_TYPE, 0x4a)
+#define KVMX_VM_RESUME		_IO(KVMX_TYPE, 0x4b)
+#define KVMX_VM_DEVICES		_IO(KVMX_TYPE, 0x4c)
 /* on a tracker fd */
 #define KVMX_HARVEST		_IO(KVMX_TYPE, 0x20)
 #define KVMX_RESTORE		_IO(KVMX_TYPE, 0x21)
@@ -78,6 +88,9 @@
 #define KVMX_MAX_SAMPLES	65536
 #define KVMX_MAX_POINTS		32	/* of a dirty curve */
 #define KVMX_MAX_SAMPLE_NS	10000000000ULL
+#define KVMX_MAX_DMA_RANGES	4096	/* of one VM */
+#define KVMX_MAX_LEASED		4096	/* devices in leases, on this host */
+#define KVMX_DRIVER_LEN		32	/* with the terminating NUL */
 
 /* struct kvmx_info.features, and the numbers KVMX_FEATURE takes are these bits' positions */
 #define KVMX_FEAT_TRACKER	0	/* value: KVMX_MAX_TRACKERS */
@@ -88,7 +101,9 @@
 #define KVMX_FEAT_PREDICT	5	/* value: KVMX_MAX_POINTS */
 #define KVMX_FEAT_EVENT		6	/* value: sizeof(struct kvmx_event) */
 #define KVMX_FEAT_KSM		7	/* value: 1; 0 if this kernel has no KSM */
-#define KVMX_FEAT_NR		8	/* not ABI, as the limits above: ask INFO */
+#define KVMX_FEAT_DMA		8	/* value: KVMX_MAX_DMA_RANGES */
+#define KVMX_FEAT_DEVICE	9	/* value: 1 while kvmx_vfio_pci.ko is loaded */
+#define KVMX_FEAT_NR		10	/* not ABI, as the limits above: ask INFO */
 
 /**
  * struct kvmx_info - KVMX_INFO: what this kvmx can do
@@ -162,6 +177,7 @@ struct kvmx_vm_open {
 #define KVMX_VM_LOGGED_BY_VMM	(1U << 1)	/* the VMM itself logs at least one memslot */
 #define KVMX_VM_RING		(1U << 2)	/* the VMM has enabled the dirty ring */
 #define KVMX_VM_SAMPLING	(1U << 3)	/* a VM_SAMPLE is under way */
+#define KVMX_VM_QUIESCED	(1U << 4)	/* a VM_QUIESCE is in force */
 
 /**
  * struct kvmx_vm_info - KVMX_VM_INFO: what a VM is and what happens to it
@@ -239,6 +255,7 @@ struct kvmx_vm_slots {
 #define KVMX_CLASS_ABSENT	1	/* never populated or the zero page: they read as zeroes */
 #define KVMX_CLASS_READONLY	2	/* as NORMAL, in a read-only memslot */
 #define KVMX_CLASS_UNLOGGED	3	/* as NORMAL, in a memslot KVM cannot log: maybe written */
+#define KVMX_CLASS_DMA		4	/* as NORMAL, in a DMA range: maybe written by a device */
 
 /**
  * struct kvmx_run - consecutive pages of one memslot
@@ -418,6 +435,10 @@ struct kvmx_tracker_create {
  * may be given up at any time: what was not returned stays dirty.
  *
  * A run may be returned although its content did not change, never the reverse.
+ *
+ * Pages in a DMA range (KVMX_DMA_DECLARE) that nobody else has made dirty come with class DMA in
+ * every pass that begins while a device may write; see KVMX_VM_QUIESCE for when they no longer
+ * come.
  *
  * Errors: EXDEV without PEEK; EAGAIN: a memslot changed or the rings could not be emptied during
  * the call, call again; EFAULT. After an error nothing is taken, even if some runs were written.
@@ -1001,6 +1022,8 @@ struct kvmx_ksm_plan {
 /* logging was switched off by somebody else, or a memslot made again in its place; arg: slot */
 #define KVMX_EVENT_DISTURBED	2
 #define KVMX_EVENT_TRACKERS	3	/* a tracker came or went; arg: how many there are */
+#define KVMX_EVENT_DEVICES	4	/* a device was opened or closed; arg: how many there are */
+#define KVMX_EVENT_QUIESCED	5	/* devices were quiesced (arg: 1) or resumed (arg: 0) */
 #define KVMX_EVENT_KSM		16	/* KSM's state; arg: KVMX_KSM_STATE_* << 32 | _WHY_* */
 /* of the system fd, if it was opened with CAP_SYS_ADMIN */
 #define KVMX_EVENT_KSM_KNOBS	32	/* whose the knobs are; arg: KVMX_KSM_KNOBS_* */
@@ -1028,6 +1051,412 @@ struct kvmx_event {
 	__u32 size;
 	__aligned_u64 time_ns;
 	__aligned_u64 arg;
+};
+
+/**
+ * DOC: PCI devices
+ *
+ * Leases, quiesce and report are services of kvmx_vfio_pci.ko, a vfio-pci driver for any PCI
+ * device. Without it these calls give EOPNOTSUPP, and KVMX_FEAT_DEVICE says so before. Bind a
+ * device to it as to vfio-pci (driver_override), and use the device through VFIO as ever.
+ *
+ * A device belongs to a VM if the VM's fd was associated with the device's VFIO group or device fd
+ * (KVM_DEV_VFIO_FILE_ADD) before the device was opened; without any association, it belongs to
+ * all VMs of the process that opened it.
+ *
+ * Leases are kept by address. They outlive VMs, processes and bindings, but neither the module
+ * (which a lease keeps from being unloaded) nor the host.
+ */
+
+/**
+ * struct kvmx_pci_addr - where a PCI device is
+ * @domain: PCI domain
+ * @bus: bus number
+ * @devfn: slot << 3 | function
+ * @__reserved: must be 0; out: 0
+ */
+struct kvmx_pci_addr {
+	__u32 domain;
+	__u8 bus;
+	__u8 devfn;
+	__u16 __reserved;
+};
+
+#define KVMX_LEASE_FORCE	(1U << 0)
+
+#define KVMX_LEASE_NO_UID	(~0U)
+
+/**
+ * struct kvmx_lease_acquire - KVMX_LEASE_ACQUIRE: keep devices for a VM
+ * @size: sizeof(struct kvmx_lease_acquire)
+ * @flags: KVMX_LEASE_FORCE: take devices away from other leases, and lease devices although
+ *	somebody else has them open. Who has a device open keeps it until it is closed
+ * @uuid: UUID of the VM, not all zero
+ * @devices: user pointer to an array of struct kvmx_pci_addr
+ * @nr_devices: entries in @devices, 1 to KVMX_MAX_LEASED
+ * @device_size: sizeof(struct kvmx_pci_addr)
+ * @uid: a user whose VMs may give themselves this UUID, or KVMX_LEASE_NO_UID
+ * @nr_leased: out: devices this UUID has leased now
+ *
+ * The lease takes the devices with all that cannot be given to another VM: every device of the
+ * same IOMMU group, and, for a device that cannot be reset alone, every device that is reset with
+ * it. Devices are added to what the UUID has leased before; all devices of a UUID have the same
+ * @uid, the one given last.
+ *
+ * From then on such a device can be opened for a VM of this UUID alone: one whose UUID was given
+ * in KVMX_VM_OPEN by a caller with CAP_SYS_ADMIN, or that was created by the user @uid. The handle
+ * must be open when the device is opened. Others find that VFIO's open of the device fails:
+ *
+ * ====== ========================================================================================
+ * EACCES no VM is associated with the device, or the VM has no UUID
+ * EPERM  the VM has another UUID, or has given itself this one without the right to
+ * EBUSY  another VM of this UUID has a device of the lease open
+ * ====== ========================================================================================
+ *
+ * Leases are checked when a device is opened with kvmx_vfio_pci.ko as its driver, nowhere else.
+ *
+ * Errors: EPERM without CAP_SYS_ADMIN; ENODEV if a device does not exist or is a bridge; EBUSY if
+ * a device is leased for another UUID, or is open for somebody whom the lease would refuse (then
+ * nothing was leased); ENOSPC if there would be more than KVMX_MAX_LEASED.
+ */
+struct kvmx_lease_acquire {
+	__u32 size;
+	__u32 flags;
+	__u8 uuid[KVMX_UUID_LEN];
+	__aligned_u64 devices;
+	__u32 nr_devices;
+	__u32 device_size;
+	__u32 uid;
+	__u32 nr_leased;
+};
+
+/**
+ * struct kvmx_lease_release - KVMX_LEASE_RELEASE: let leased devices go
+ * @size: sizeof(struct kvmx_lease_release)
+ * @flags: KVMX_LEASE_FORCE: also devices that a VM has open; it keeps them until it closes them
+ * @uuid: UUID of the VM
+ * @devices: user pointer to an array of struct kvmx_pci_addr
+ * @nr_devices: entries in @devices, 0 (all that the UUID has leased) to KVMX_MAX_LEASED
+ * @device_size: sizeof(struct kvmx_pci_addr)
+ * @nr_released: out: devices let go
+ * @__reserved: must be 0
+ *
+ * Devices go with those they were leased with, if these still exist.
+ *
+ * Errors: EPERM without CAP_SYS_ADMIN; ENOENT if the UUID has no lease, or none on one of
+ * @devices; EBUSY if a VM has one open. Then nothing was released.
+ */
+struct kvmx_lease_release {
+	__u32 size;
+	__u32 flags;
+	__u8 uuid[KVMX_UUID_LEN];
+	__aligned_u64 devices;
+	__u32 nr_devices;
+	__u32 device_size;
+	__u32 nr_released;
+	__u32 __reserved;
+};
+
+#define KVMX_LEASE_ASKED	(1U << 0)	/* was asked for; else came with one that was */
+#define KVMX_LEASE_OPEN		(1U << 1)	/* a VM has it open */
+#define KVMX_LEASE_DRIVEN	(1U << 2)	/* kvmx_vfio_pci.ko drives it: the lease counts */
+#define KVMX_LEASE_ABSENT	(1U << 3)	/* there is no such device now */
+
+/**
+ * struct kvmx_lease - a leased device
+ * @addr: the device
+ * @uuid: UUID of the VM it is kept for
+ * @uid: as given, or KVMX_LEASE_NO_UID
+ * @flags: KVMX_LEASE_ASKED, _OPEN, _DRIVEN, _ABSENT
+ */
+struct kvmx_lease {
+	struct kvmx_pci_addr addr;
+	__u8 uuid[KVMX_UUID_LEN];
+	__u32 uid;
+	__u32 flags;
+};
+
+/**
+ * struct kvmx_lease_list - KVMX_LEASE_LIST: all leased devices, by UUID and address
+ * @size: sizeof(struct kvmx_lease_list)
+ * @flags: must be 0
+ * @leases: user pointer to an array of struct kvmx_lease
+ * @nr_leases: in: room in @leases; out: how many leased devices there are
+ * @lease_size: sizeof(struct kvmx_lease)
+ *
+ * Errors: EPERM without CAP_SYS_ADMIN; ENOSPC if @nr_leases was too small: it is updated, the
+ * array is not touched.
+ */
+struct kvmx_lease_list {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 leases;
+	__u32 nr_leases;
+	__u32 lease_size;
+};
+
+/* struct kvmx_dev_report.state; struct kvmx_vm_device.state has OPEN to UNPROVEN and PCIE */
+#define KVMX_DEV_DRIVEN		(1U << 0)	/* kvmx_vfio_pci.ko drives it */
+#define KVMX_DEV_OPEN		(1U << 1)	/* somebody has it open by way of that */
+#define KVMX_DEV_MASTER		(1U << 2)	/* may do DMA now: bus mastering is on */
+#define KVMX_DEV_QUIESCED	(1U << 3)	/* bus mastering is held off */
+#define KVMX_DEV_UNPROVEN	(1U << 4)	/* quiesced, but maybe not drained */
+#define KVMX_DEV_LEASED		(1U << 5)	/* leased, to whomever */
+#define KVMX_DEV_VIABLE		(1U << 6)	/* no driver of its group stands in VFIO's way */
+#define KVMX_DEV_PCIE		(1U << 7)	/* PCI Express: can prove that it drained */
+#define KVMX_DEV_ACS		(1U << 8)	/* each port above it keeps it apart by ACS */
+#define KVMX_DEV_PF		(1U << 9)	/* can have virtual functions (SR-IOV) */
+#define KVMX_DEV_VF		(1U << 10)	/* is one */
+#define KVMX_DEV_BRIDGE		(1U << 11)	/* cannot be given to a VM */
+
+/* struct kvmx_dev_report.resets: how it can be reset, as the kernel has found out */
+#define KVMX_RESET_SPECIFIC	(1U << 0)	/* in a way of its own */
+#define KVMX_RESET_ACPI		(1U << 1)
+#define KVMX_RESET_FLR		(1U << 2)
+#define KVMX_RESET_AF_FLR	(1U << 3)
+#define KVMX_RESET_PM		(1U << 4)	/* by way of D3hot */
+#define KVMX_RESET_BUS		(1U << 5)	/* with its bus or slot, on which it is alone */
+#define KVMX_RESET_CXL_BUS	(1U << 6)
+#define KVMX_RESET_HOT		(1U << 7)	/* with all that share its bus or slot */
+
+/* struct kvmx_dev_report.dirty: who can say which pages its DMA has written */
+#define KVMX_DIRTY_CANDIDATES	(1U << 0)	/* nobody: all of its DMA ranges are candidates */
+#define KVMX_DIRTY_IOMMU	(1U << 1)	/* the IOMMU has dirty bits */
+#define KVMX_DIRTY_DEVICE	(1U << 2)	/* its driver: VFIO_DEVICE_FEATURE_DMA_LOGGING_* */
+
+/* struct kvmx_dev_member.flags */
+#define KVMX_MEMBER_GROUP	(1U << 0)	/* of the same IOMMU group */
+#define KVMX_MEMBER_RESET	(1U << 1)	/* is reset with it */
+#define KVMX_MEMBER_BRIDGE	(1U << 2)	/* goes to nobody, and does not count for a lease */
+#define KVMX_MEMBER_BLOCKS	(1U << 3)	/* its driver keeps the group from being used */
+#define KVMX_MEMBER_OPEN	(1U << 4)	/* open by way of kvmx_vfio_pci.ko */
+
+/**
+ * struct kvmx_dev_member - a device that goes with another one
+ * @addr: the device
+ * @flags: KVMX_MEMBER_*
+ * @__reserved: out: 0
+ * @driver: its driver, empty if it has none
+ */
+struct kvmx_dev_member {
+	struct kvmx_pci_addr addr;
+	__u32 flags;
+	__u32 __reserved;
+	char driver[KVMX_DRIVER_LEN];
+};
+
+#define KVMX_DEV_NEXT		(1U << 0)
+
+#define KVMX_POWER_UNKNOWN	5
+
+/**
+ * struct kvmx_dev_report - KVMX_DEV_REPORT: all that matters for giving a PCI device to a VM
+ * @size: sizeof(struct kvmx_dev_report)
+ * @flags: KVMX_DEV_NEXT: the first device at or after @addr, by domain, bus and devfn
+ * @addr: the device; out: the one that is reported
+ * @members: user pointer to an array of struct kvmx_dev_member
+ * @nr_members: in: room in @members; out: devices that go with it, itself first
+ * @member_size: sizeof(struct kvmx_dev_member)
+ * @state: out: KVMX_DEV_*
+ * @group: out: number of the IOMMU group, -1 without
+ * @vendor: out: PCI ID
+ * @device: out: PCI ID
+ * @subsystem_vendor: out: PCI ID
+ * @subsystem_device: out: PCI ID
+ * @class_code: out: class << 16 | subclass << 8 | programming interface
+ * @resets: out: KVMX_RESET_*
+ * @first_reset: out: the one VFIO will use for the device alone, 0 if there is none
+ * @msi: out: MSI vectors
+ * @msix: out: MSI-X vectors
+ * @nr_vfs: out: virtual functions enabled
+ * @max_vfs: out: virtual functions possible
+ * @power: out: 0 to 3 for D0 to D3hot, 4 for D3cold, KVMX_POWER_UNKNOWN
+ * @dirty: out: KVMX_DIRTY_*
+ * @pid: out: process that created the VM it is open for, 0 without
+ * @driver: out: its driver, empty if it has none
+ * @vm_uuid: out: UUID of that VM, zero without
+ * @lease_uuid: out: UUID it is leased for, zero without; @vm_uuid, @lease_uuid and @pid are given
+ *	to callers with CAP_SYS_ADMIN only
+ * @__reserved: must be 0
+ *
+ * Any device can be asked about, whatever its driver.
+ *
+ * Errors: ENODEV if there is no such device, or with KVMX_DEV_NEXT none after it; ENOSPC if
+ * @nr_members was too small: the struct is filled in, the array is not touched.
+ */
+struct kvmx_dev_report {
+	__u32 size;
+	__u32 flags;
+	struct kvmx_pci_addr addr;
+	__aligned_u64 members;
+	__u32 nr_members;
+	__u32 member_size;
+	__u32 state;
+	__s32 group;
+	__u16 vendor;
+	__u16 device;
+	__u16 subsystem_vendor;
+	__u16 subsystem_device;
+	__u32 class_code;
+	__u32 resets;
+	__u32 first_reset;
+	__u16 msi;
+	__u16 msix;
+	__u16 nr_vfs;
+	__u16 max_vfs;
+	__u32 power;
+	__u32 dirty;
+	__s32 pid;
+	char driver[KVMX_DRIVER_LEN];
+	__u8 vm_uuid[KVMX_UUID_LEN];
+	__u8 lease_uuid[KVMX_UUID_LEN];
+	__aligned_u64 __reserved;
+};
+
+#define KVMX_DMA_ALWAYS		(1U << 0)
+
+/**
+ * struct kvmx_dma_declare - KVMX_DMA_DECLARE: devices may write to guest memory from now on
+ * @size: sizeof(struct kvmx_dma_declare)
+ * @flags: KVMX_DMA_ALWAYS: by somebody that KVMX_VM_QUIESCE does not stop: a device with another
+ *	driver than kvmx_vfio_pci.ko, a back end in another process
+ * @gfn: first guest frame
+ * @npages: pages, at least 1
+ * @slot: address space << 16, as in struct kvmx_run
+ * @__reserved: must be 0
+ *
+ * Call it before the memory is mapped for the device (VFIO_IOMMU_MAP_DMA), for mappings that the
+ * device may write to. KSM lets go of the memory before the call returns, so that it is not
+ * pinned while it is shared.
+ *
+ * The range holds for guest frames, whatever memslots lie there. Ranges may overlap, and the same
+ * one can be declared more than once. Closing the VM fd withdraws what was declared through it.
+ *
+ * Errors: EXDEV; EINVAL if the range wraps or there is no such address space; EUSERS if there are
+ * KVMX_MAX_DMA_RANGES.
+ */
+struct kvmx_dma_declare {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 gfn;
+	__aligned_u64 npages;
+	__u32 slot;
+	__u32 __reserved;
+};
+
+/**
+ * struct kvmx_dma_withdraw - KVMX_DMA_WITHDRAW: they may not any more
+ * @size: sizeof(struct kvmx_dma_withdraw)
+ * @flags: as declared
+ * @gfn: as declared
+ * @npages: as declared
+ * @slot: as declared
+ * @__reserved: must be 0
+ *
+ * Call it after the memory was unmapped from the device. What the device may have written since
+ * the last pass becomes dirty for every tracker. May be called by any process that has the fd.
+ *
+ * Errors: ENOENT if this VM fd has not declared this very range.
+ */
+struct kvmx_dma_withdraw {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 gfn;
+	__aligned_u64 npages;
+	__u32 slot;
+	__u32 __reserved;
+};
+
+#define KVMX_QUIESCE_KEEP	(1U << 0)
+#define KVMX_QUIESCE_TRUST	(1U << 1)
+
+/**
+ * struct kvmx_vm_quiesce - KVMX_VM_QUIESCE: stop the DMA and the interrupts of a VM's devices
+ * @size: sizeof(struct kvmx_vm_quiesce)
+ * @flags: KVMX_QUIESCE_KEEP: stay so when this fd is closed. KVMX_QUIESCE_TRUST: a device that
+ *	cannot prove that it has drained counts as if it had
+ * @nr_devices: out: devices that are quiesced
+ * @nr_unproven: out: of these, devices that could not prove that they have drained
+ *
+ * Masks interrupts, switches bus mastering off, and waits for what is under way: for PCI Express
+ * the device says when its reads and atomics are done, and reading its configuration pushes its
+ * writes before it. Conventional PCI has no such proof.
+ *
+ * Whatever the guest writes to its device's bus-master bit takes effect on resume, and it reads
+ * what it has written. A reset or a change of power state does not switch bus mastering on. A
+ * device that is opened later is quiesced from the beginning.
+ *
+ * When all devices are quiesced and drained, one more complete pass of HARVEST returns the pages
+ * of all DMA ranges, and passes after it do not until a device can write again. They do, if a
+ * range was declared with KVMX_DMA_ALWAYS, if there is no device, or if one is unproven and
+ * KVMX_QUIESCE_TRUST was not given.
+ *
+ * Closing the fd resumes the devices, unless KVMX_QUIESCE_KEEP was given.
+ *
+ * May be called by any process that has the fd, and again by the same fd: with other flags these
+ * hold. Errors: EBUSY if another VM fd has quiesced the devices; EIO if a device that sleeps
+ * cannot be woken: then none is quiesced.
+ */
+struct kvmx_vm_quiesce {
+	__u32 size;
+	__u32 flags;
+	__u32 nr_devices;
+	__u32 nr_unproven;
+};
+
+/**
+ * struct kvmx_vm_resume - KVMX_VM_RESUME: undo VM_QUIESCE
+ * @size: sizeof(struct kvmx_vm_resume)
+ * @flags: must be 0
+ * @nr_devices: out: devices resumed
+ * @__reserved: must be 0
+ *
+ * Puts bus mastering back as it was or as the guest has since wished, unmasks interrupts, and
+ * triggers every enabled MSI and MSI-X vector once, since an interrupt raised while bus mastering
+ * was off is lost: a guest's driver must bear one that says nothing new. Any VM fd may resume what
+ * another has quiesced. If nothing is quiesced it does nothing.
+ *
+ * A device stays quiesced that was quiesced by its own fd, too (VFIO_DEVICE_FEATURE_BUS_MASTER:
+ * CLEAR_MASTER quiesces the device, SET_MASTER resumes it).
+ *
+ * Errors: ENOMEM if the caller's address space has no room for a page that is needed for a moment:
+ * then nothing was resumed.
+ */
+struct kvmx_vm_resume {
+	__u32 size;
+	__u32 flags;
+	__u32 nr_devices;
+	__u32 __reserved;
+};
+
+/**
+ * struct kvmx_vm_device - a device of a VM
+ * @addr: the device
+ * @state: KVMX_DEV_OPEN, _MASTER (what the guest sees), _QUIESCED, _UNPROVEN, _PCIE
+ * @__reserved: out: 0
+ */
+struct kvmx_vm_device {
+	struct kvmx_pci_addr addr;
+	__u32 state;
+	__u32 __reserved;
+};
+
+/**
+ * struct kvmx_vm_devices - KVMX_VM_DEVICES: the devices that are open for a VM
+ * @size: sizeof(struct kvmx_vm_devices)
+ * @flags: must be 0
+ * @devices: user pointer to an array of struct kvmx_vm_device
+ * @nr_devices: in: room in @devices; out: how many there are
+ * @device_size: sizeof(struct kvmx_vm_device)
+ *
+ * Errors: ENOSPC if @nr_devices was too small: it is updated, the array is not touched.
+ */
+struct kvmx_vm_devices {
+	__u32 size;
+	__u32 flags;
+	__aligned_u64 devices;
+	__u32 nr_devices;
+	__u32 device_size;
 };
 
 #endif /* _UAPI_LINUX_KVMX_H */

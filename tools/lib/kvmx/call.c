@@ -210,6 +210,174 @@ int kvmx_predict(int fd, struct kvmx_predict *predict)
 	return call(fd, KVMX_PREDICT, predict);
 }
 
+int kvmx_lease_acquire(int sys_fd, const uint8_t uuid[KVMX_UUID_LEN],
+		       const struct kvmx_pci_addr *devices, uint32_t nr_devices, uint32_t uid,
+		       uint32_t flags)
+{
+	struct kvmx_lease_acquire arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.devices = (uintptr_t)devices,
+		.nr_devices = nr_devices,
+		.device_size = sizeof(*devices),
+		.uid = uid,
+	};
+	int ret;
+
+	memcpy(arg.uuid, uuid, sizeof(arg.uuid));
+	ret = call(sys_fd, KVMX_LEASE_ACQUIRE, &arg);
+	return ret < 0 ? ret : (int)arg.nr_leased;
+}
+
+int kvmx_lease_release(int sys_fd, const uint8_t uuid[KVMX_UUID_LEN],
+		       const struct kvmx_pci_addr *devices, uint32_t nr_devices, uint32_t flags)
+{
+	struct kvmx_lease_release arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.devices = (uintptr_t)devices,
+		.nr_devices = nr_devices,
+		.device_size = sizeof(*devices),
+	};
+	int ret;
+
+	memcpy(arg.uuid, uuid, sizeof(arg.uuid));
+	ret = call(sys_fd, KVMX_LEASE_RELEASE, &arg);
+	return ret < 0 ? ret : (int)arg.nr_released;
+}
+
+int kvmx_lease_list(int sys_fd, struct kvmx_lease **leases)
+{
+	struct kvmx_lease_list arg = { .size = sizeof(arg), .lease_size = sizeof(**leases) };
+	struct kvmx_lease *array = NULL, *larger;
+	int ret;
+
+	*leases = NULL;
+	for (;;) {
+		arg.leases = (uintptr_t)array;
+		ret = call(sys_fd, KVMX_LEASE_LIST, &arg);
+		if (ret != -ENOSPC)
+			break;
+		larger = reallocarray(array, arg.nr_leases, sizeof(*array));
+		if (!larger) {
+			ret = -ENOMEM;
+			break;
+		}
+		array = larger;
+	}
+	if (ret < 0 || !arg.nr_leases) {
+		free(array);
+		return ret;
+	}
+	*leases = array;
+	return arg.nr_leases;
+}
+
+int kvmx_dev_report(int sys_fd, struct kvmx_dev_report *report, struct kvmx_dev_member **members)
+{
+	struct kvmx_dev_member *array = NULL, *larger;
+	uint32_t nr = 0;
+	int ret;
+
+	*members = NULL;
+	report->size = sizeof(*report);
+	report->member_size = sizeof(*array);
+	for (;;) {
+		report->members = (uintptr_t)array;
+		report->nr_members = nr;
+		ret = call(sys_fd, KVMX_DEV_REPORT, report);
+		if (ret != -ENOSPC)
+			break;
+		nr = report->nr_members;
+		larger = reallocarray(array, nr, sizeof(*array));
+		if (!larger) {
+			ret = -ENOMEM;
+			break;
+		}
+		array = larger;
+	}
+	report->members = 0;
+	if (ret < 0) {
+		free(array);
+		return ret;
+	}
+	*members = array;
+	return report->nr_members;
+}
+
+int kvmx_dma_declare(int fd, uint32_t as, uint64_t gfn, uint64_t npages, uint32_t flags)
+{
+	struct kvmx_dma_declare arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.gfn = gfn,
+		.npages = npages,
+		.slot = as << 16,
+	};
+
+	return call(fd, KVMX_DMA_DECLARE, &arg);
+}
+
+int kvmx_dma_withdraw(int fd, uint32_t as, uint64_t gfn, uint64_t npages, uint32_t flags)
+{
+	struct kvmx_dma_withdraw arg = {
+		.size = sizeof(arg),
+		.flags = flags,
+		.gfn = gfn,
+		.npages = npages,
+		.slot = as << 16,
+	};
+
+	return call(fd, KVMX_DMA_WITHDRAW, &arg);
+}
+
+int kvmx_vm_quiesce(int fd, uint32_t flags, uint32_t *nr_unproven)
+{
+	struct kvmx_vm_quiesce arg = { .size = sizeof(arg), .flags = flags };
+	int ret = call(fd, KVMX_VM_QUIESCE, &arg);
+
+	if (ret < 0)
+		return ret;
+	if (nr_unproven)
+		*nr_unproven = arg.nr_unproven;
+	return arg.nr_devices;
+}
+
+int kvmx_vm_resume(int fd)
+{
+	struct kvmx_vm_resume arg = { .size = sizeof(arg) };
+	int ret = call(fd, KVMX_VM_RESUME, &arg);
+
+	return ret < 0 ? ret : (int)arg.nr_devices;
+}
+
+int kvmx_vm_devices(int fd, struct kvmx_vm_device **devices)
+{
+	struct kvmx_vm_devices arg = { .size = sizeof(arg), .device_size = sizeof(**devices) };
+	struct kvmx_vm_device *array = NULL, *larger;
+	int ret;
+
+	*devices = NULL;
+	for (;;) {
+		arg.devices = (uintptr_t)array;
+		ret = call(fd, KVMX_VM_DEVICES, &arg);
+		if (ret != -ENOSPC)
+			break;
+		larger = reallocarray(array, arg.nr_devices, sizeof(*array));
+		if (!larger) {
+			ret = -ENOMEM;
+			break;
+		}
+		array = larger;
+	}
+	if (ret < 0 || !arg.nr_devices) {
+		free(array);
+		return ret;
+	}
+	*devices = array;
+	return arg.nr_devices;
+}
+
 int kvmx_ksm_host_set(int sys_fd, const struct kvmx_ksm_policy *policy, uint32_t flags)
 {
 	struct kvmx_ksm_host_set arg = {

@@ -189,7 +189,7 @@ features()
 {
 	ctl feature && ends 0 "tracker" "predict" "$(uname -r)" &&
 		ctl -j feature && ends 0 && json /kernel "$(uname -r)" &&
-		json "/features#" 8 && json /features/0/name tracker &&
+		json "/features#" 10 && json /features/0/name tracker &&
 		json /features/0/offered true && json /features/0/value 8 &&
 		json /limits/max_points 32 &&
 		ctl -p feature show && ends 0 && json /limits/max_trackers 8

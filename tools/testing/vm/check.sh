@@ -9,6 +9,7 @@ set -uo pipefail
 . "$VM_DIR/payload.sh"
 
 TESTS=$TOP/tools/testing
+LANES=$BUILD/lanes
 PASSED=0
 FAILED=0
 SKIPPED=0
@@ -90,15 +91,18 @@ unit_tests()
 	count unit "$log"
 }
 
+# selftests KERNEL NAME RUN_ARG...: those of build/user/NAME
 selftests()
 {
-	local k=$1 dir=$BUILD/user/selftests
+	local k=$1 name=$2 dir=$BUILD/user/$2
+
+	shift 2
 
 	if [ -z "$(ls "$dir" 2> /dev/null)" ]; then
-		failure "$k/selftests: none in build/user/selftests"
+		failure "$k/$name: none in build/user/$name"
 		return
 	fi
-	in_machine "$k" selftests -t 600 -H 64 "${PAYLOAD[@]}" -f "$dir:/test/selftests" \
+	in_machine "$k" "$name" -t 600 "$@" "${PAYLOAD[@]}" -f "$dir:/test/selftests" \
 		-f "$VM_DIR/run-tests" -- \
 		run-tests "$(limit_of "$TESTS/selftests/kvmx" 120)" '/test/selftests/*'
 }
@@ -106,15 +110,78 @@ selftests()
 # Each end-to-end script gets a machine of its own; lib*.sh are what they share.
 end_to_end()
 {
-	local k=$1 script name limit
+	local k=$1 name limit
 
+	shift
 	limit=$(limit_of "$TESTS/e2e" 280)
-	for script in "$TESTS"/e2e/*.sh; do
-		name=$(basename "$script" .sh)
-		case $name in '*' | lib* | demo) continue ;; esac
+	for name; do
 		in_machine "$k" "$name" -t $((limit + 30)) -q "${PAYLOAD[@]}" \
 			-f "$VM_DIR/run-tests" -- run-tests "$limit" "/test/e2e/$name.sh"
 	done
+}
+
+# lane NAME COMMAND...: run it with an output and counts of its own; see lane_end().
+# shellcheck disable=SC2030,SC2031 # a subshell's own on purpose
+lane()
+{
+	local name=$1
+
+	shift
+	rm -f "$LANES/$name.counts"
+	(
+		PASSED=0 FAILED=0 SKIPPED=0 RETRIED=0 FAILURES=()
+		"$@"
+		printf '%s\n' "$PASSED $FAILED $SKIPPED $RETRIED" "${FAILURES[@]}" \
+			> "$LANES/$name.counts"
+	) > "$LANES/$name.log" 2>&1
+}
+
+# lane_end NAME: show what it printed, and add up.
+lane_end()
+{
+	local p f s r lines
+
+	cat "$LANES/$1.log"
+	if [ ! -e "$LANES/$1.counts" ]; then
+		failure "$1: it did not come to its end"
+		return
+	fi
+	{
+		read -r p f s r
+		mapfile -t lines
+	} < "$LANES/$1.counts"
+	PASSED=$((PASSED + p))
+	FAILED=$((FAILED + f))
+	SKIPPED=$((SKIPPED + s))
+	RETRIED=$((RETRIED + r))
+	for f in "${lines[@]}"; do
+		[ -z "$f" ] || FAILURES+=("$f")
+	done
+}
+
+on_devices()
+{
+	selftests "$1" selftests-vfio -D
+	end_to_end "$1" kvmxctl
+}
+
+# Two machines at a time for what looks at no clock, and one for what does.
+all_tests()
+{
+	local k=$1 script timed=()
+
+	headline "$k: selftests, beside kvmxctl and devices"
+	lane "$k-devices" on_devices "$k" &
+	lane "$k-selftests" selftests "$k" selftests -H 64
+	wait
+	lane_end "$k-selftests"
+	lane_end "$k-devices"
+	for script in "$TESTS"/e2e/*.sh; do
+		script=$(basename "$script" .sh)
+		case $script in '*' | lib* | demo | kvmxctl) continue ;; esac
+		timed+=("$script")
+	done
+	end_to_end "$k" "${timed[@]}"
 }
 
 check_kernel()
@@ -127,8 +194,7 @@ check_kernel()
 	elif ! "$VM_DIR/ko.sh" "$k"; then
 		failure "$k: the module could not be built"
 	else
-		selftests "$k"
-		end_to_end "$k"
+		all_tests "$k"
 	fi
 }
 
@@ -150,7 +216,7 @@ main()
 	local k names=("$@")
 
 	[ ${#names[@]} -gt 0 ] || mapfile -t names < <(kernel_names)
-	mkdir -p "$BUILD"
+	mkdir -p "$LANES"
 	headline "build"
 	if ! "$VM_DIR/setup.sh" "${names[0]}"; then
 		failure "${names[0]}: this machine could not be set up"

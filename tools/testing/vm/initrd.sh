@@ -76,7 +76,7 @@ initrd_base()
 	ln -s busybox "$root/bin/sh"
 	cp "$VM_DIR/init" "$root/init"
 	chmod 755 "$root/init"
-	gcc -O2 -Wall -Wextra -Werror -static -o "$root/bin/keep" "$VM_DIR/keep.c" ||
+	gcc -O2 -Wall -Wextra -Werror -pthread -static -o "$root/bin/keep" "$VM_DIR/keep.c" ||
 		die "cannot build keep.c"
 	echo 'root:x:0:0:root:/root:/bin/sh' > "$root/etc/passwd"
 	echo 'root:x:0:' > "$root/etc/group"

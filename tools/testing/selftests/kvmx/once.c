@@ -11,6 +11,8 @@
 
 #define DATA_PAGES 8192
 #define ROUNDS 5
+/* On a busy machine the guest may write it all while the harvester waits for a processor. */
+#define MOST_ROUNDS 50
 #define ROOM 1024
 
 struct writer {
@@ -86,9 +88,9 @@ static int harvest(FIXTURE_DATA(once) * self)
 TEST_F_TIMEOUT(once, every_write_is_seen, 60)
 {
 	struct writer *w = &self->writer;
-	uint32_t i, lost;
+	uint32_t i, lost, met = 0;
 
-	for (w->round = 1; w->round <= ROUNDS; w->round++) {
+	for (w->round = 1; met < ROUNDS && w->round <= MOST_ROUNDS; w->round++) {
 		memset(self->seen, 0, sizeof(self->seen));
 		self->clears = 0;
 		w->done = false;
@@ -101,9 +103,9 @@ TEST_F_TIMEOUT(once, every_write_is_seen, 60)
 		for (i = 0, lost = 0; i < DATA_PAGES; i++)
 			lost += !self->seen[i];
 		EXPECT_EQ(0, lost);
-		/* They did meet. */
-		EXPECT_LT(10, self->clears);
+		met += self->clears > 10;
 	}
+	EXPECT_EQ(ROUNDS, met);
 }
 
 TEST_HARNESS_MAIN

@@ -214,6 +214,105 @@ int kvmx_ksm_plan(int sys_fd, uint32_t flags, struct kvmx_ksm_plan *plan,
 
 /**
  * kvmx_vm_ksm_set() - say whether a VM's memory may be merged
+ * kvmx_lease_acquire() - keep devices for a VM
+ * @sys_fd: what kvmx_open() gave
+ * @uuid: UUID of the VM
+ * @devices: the devices
+ * @nr_devices: entries in @devices
+ * @uid: a user whose VMs may give themselves this UUID, or KVMX_LEASE_NO_UID
+ * @flags: 0 or KVMX_LEASE_FORCE
+ *
+ * Return: how many devices the UUID has leased now, or a negative errno value.
+ */
+int kvmx_lease_acquire(int sys_fd, const uint8_t uuid[KVMX_UUID_LEN],
+		       const struct kvmx_pci_addr *devices, uint32_t nr_devices, uint32_t uid,
+		       uint32_t flags);
+
+/**
+ * kvmx_lease_release() - let leased devices go
+ * @sys_fd: what kvmx_open() gave
+ * @uuid: UUID of the VM
+ * @devices: the devices, or NULL for all
+ * @nr_devices: entries in @devices, or 0
+ * @flags: 0 or KVMX_LEASE_FORCE
+ *
+ * Return: how many devices were released, or a negative errno value.
+ */
+int kvmx_lease_release(int sys_fd, const uint8_t uuid[KVMX_UUID_LEN],
+		       const struct kvmx_pci_addr *devices, uint32_t nr_devices, uint32_t flags);
+
+/**
+ * kvmx_lease_list() - list all leased devices
+ * @sys_fd: what kvmx_open() gave
+ * @leases: set to an array that the caller frees with free(3), or NULL if there is none
+ *
+ * Return: how many there are, or a negative errno value.
+ */
+int kvmx_lease_list(int sys_fd, struct kvmx_lease **leases);
+
+/**
+ * kvmx_dev_report() - ask for all that matters about a PCI device
+ * @sys_fd: what kvmx_open() gave
+ * @report: in: addr and flags, all else zero; out: filled in, but members is not
+ * @members: set to an array that the caller frees with free(3)
+ *
+ * Return: how many members there are, the device itself being the first, or a negative errno value.
+ */
+int kvmx_dev_report(int sys_fd, struct kvmx_dev_report *report, struct kvmx_dev_member **members);
+
+/**
+ * kvmx_dma_declare() - say that devices may write to guest memory from now on
+ * @fd: a kvmx VM fd
+ * @as: KVM's address space, 0 outside of SMM
+ * @gfn: first guest frame
+ * @npages: number of pages
+ * @flags: 0 or KVMX_DMA_ALWAYS
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_dma_declare(int fd, uint32_t as, uint64_t gfn, uint64_t npages, uint32_t flags);
+
+/**
+ * kvmx_dma_withdraw() - say that they may not any more
+ * @fd: the kvmx VM fd it was declared by
+ * @as: as declared
+ * @gfn: as declared
+ * @npages: as declared
+ * @flags: as declared
+ *
+ * Return: 0 or a negative errno value.
+ */
+int kvmx_dma_withdraw(int fd, uint32_t as, uint64_t gfn, uint64_t npages, uint32_t flags);
+
+/**
+ * kvmx_vm_quiesce() - stop the DMA and the interrupts of a VM's devices
+ * @fd: a kvmx VM fd
+ * @flags: KVMX_QUIESCE_*
+ * @nr_unproven: NULL, or set to how many devices could not prove that they have drained
+ *
+ * Return: how many devices are quiesced, or a negative errno value.
+ */
+int kvmx_vm_quiesce(int fd, uint32_t flags, uint32_t *nr_unproven);
+
+/**
+ * kvmx_vm_resume() - undo kvmx_vm_quiesce()
+ * @fd: a kvmx VM fd
+ *
+ * Return: how many devices were resumed, or a negative errno value.
+ */
+int kvmx_vm_resume(int fd);
+
+/**
+ * kvmx_vm_devices() - list the devices that are open for a VM
+ * @fd: a kvmx VM fd
+ * @devices: set to an array that the caller frees with free(3), or NULL if there is none
+ *
+ * Return: how many there are, or a negative errno value.
+ */
+int kvmx_vm_devices(int fd, struct kvmx_vm_device **devices);
+
+/**
+ * kvmx_read_event() - wait for an event of a VM
  * @fd: a kvmx VM fd
  * @mode: KVMX_KSM_UNSET, _OFF, _AUTO or _ALWAYS
  * @weight: in 1/100, 0 for 100

@@ -147,3 +147,94 @@ void kx_nonblock(int fd)
 {
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
+
+int kx_vm_uuid(int kvm_vm_fd, uint8_t uuid)
+{
+	struct kvmx_vm_open arg = KX_ARG(kvmx_vm_open, .vm_fd = kvm_vm_fd);
+	int sys = kx_system(), ret;
+
+	if (sys < 0)
+		return sys;
+	memset(arg.uuid, uuid, sizeof(arg.uuid));
+	ret = kx_ioctl(sys, KVMX_VM_OPEN, &arg);
+	close(sys);
+	return ret;
+}
+
+static int on_system(unsigned long nr, void *arg)
+{
+	int sys = kx_system(), ret;
+
+	if (sys < 0)
+		return sys;
+	ret = kx_ioctl(sys, nr, arg);
+	close(sys);
+	return ret;
+}
+
+int kx_lease(uint8_t uuid, const struct kvmx_pci_addr *addr, uint32_t nr, uint32_t uid,
+	     uint32_t flags)
+{
+	struct kvmx_lease_acquire arg = KX_ARG(kvmx_lease_acquire, .flags = flags, .uid = uid,
+					       .devices = (uintptr_t)addr, .nr_devices = nr,
+					       .device_size = sizeof(*addr));
+	int ret;
+
+	memset(arg.uuid, uuid, sizeof(arg.uuid));
+	ret = on_system(KVMX_LEASE_ACQUIRE, &arg);
+	return ret < 0 ? ret : (int)arg.nr_leased;
+}
+
+int kx_unlease(uint8_t uuid, const struct kvmx_pci_addr *addr, uint32_t nr, uint32_t flags)
+{
+	struct kvmx_lease_release arg = KX_ARG(kvmx_lease_release, .flags = flags,
+					       .devices = (uintptr_t)addr, .nr_devices = nr,
+					       .device_size = sizeof(*addr));
+	int ret;
+
+	memset(arg.uuid, uuid, sizeof(arg.uuid));
+	ret = on_system(KVMX_LEASE_RELEASE, &arg);
+	return ret < 0 ? ret : (int)arg.nr_released;
+}
+
+int kx_leases(struct kvmx_lease *leases, uint32_t room, uint32_t *nr)
+{
+	struct kvmx_lease_list arg = KX_ARG(kvmx_lease_list, .leases = (uintptr_t)leases,
+					    .nr_leases = room, .lease_size = sizeof(*leases));
+	int ret = on_system(KVMX_LEASE_LIST, &arg);
+
+	*nr = arg.nr_leases;
+	return ret;
+}
+
+int kx_dma(int vm, bool declare, uint64_t gfn, uint64_t npages, uint32_t flags)
+{
+	/* Both have the same arguments. */
+	struct kvmx_dma_declare arg = KX_ARG(kvmx_dma_declare, .flags = flags, .gfn = gfn,
+					     .npages = npages);
+
+	return kx_ioctl(vm, declare ? KVMX_DMA_DECLARE : KVMX_DMA_WITHDRAW, &arg);
+}
+
+int kx_quiesce(int vm, uint32_t flags, struct kvmx_vm_quiesce *q)
+{
+	*q = KX_ARG(kvmx_vm_quiesce, .flags = flags);
+	return kx_ioctl(vm, KVMX_VM_QUIESCE, q);
+}
+
+int kx_resume(int vm)
+{
+	struct kvmx_vm_resume arg = KX_ARG(kvmx_vm_resume);
+	int ret = kx_ioctl(vm, KVMX_VM_RESUME, &arg);
+
+	return ret < 0 ? ret : (int)arg.nr_devices;
+}
+
+int kx_devices(int vm, struct kvmx_vm_device *devices, uint32_t room)
+{
+	struct kvmx_vm_devices arg = KX_ARG(kvmx_vm_devices, .devices = (uintptr_t)devices,
+					    .nr_devices = room, .device_size = sizeof(*devices));
+	int ret = kx_ioctl(vm, KVMX_VM_DEVICES, &arg);
+
+	return ret < 0 ? ret : (int)arg.nr_devices;
+}

@@ -34,5 +34,18 @@ int kx_sample(int vm, uint32_t nr_samples, uint64_t duration_ns, struct kvmx_poi
 /* Reads one event; -EAGAIN if there is none and the fd does not block */
 int kx_event(int vm, struct kvmx_event *event);
 void kx_nonblock(int fd);
+/* A VM handle that gives the VM a UUID, all bytes of it @uuid */
+int kx_vm_uuid(int kvm_vm_fd, uint8_t uuid);
+
+/* Devices. @uuid as above; @nr 0 with RELEASE: all */
+int kx_lease(uint8_t uuid, const struct kvmx_pci_addr *addr, uint32_t nr, uint32_t uid,
+	     uint32_t flags);
+int kx_unlease(uint8_t uuid, const struct kvmx_pci_addr *addr, uint32_t nr, uint32_t flags);
+int kx_leases(struct kvmx_lease *leases, uint32_t room, uint32_t *nr);
+int kx_dma(int vm, bool declare, uint64_t gfn, uint64_t npages, uint32_t flags);
+int kx_quiesce(int vm, uint32_t flags, struct kvmx_vm_quiesce *q);
+int kx_resume(int vm);
+/* How many, or -errno */
+int kx_devices(int vm, struct kvmx_vm_device *devices, uint32_t room);
 
 #endif

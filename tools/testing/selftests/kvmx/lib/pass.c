@@ -60,7 +60,7 @@ static int note_run(struct pass *pass, const struct kvmx_run *run, struct positi
 		return broken("empty run", run->gfn, run->slot);
 	if (run->__reserved)
 		return broken("reserved field of a run is not zero", run->gfn, run->__reserved);
-	if (run->page_class > KVMX_CLASS_UNLOGGED)
+	if (run->page_class > KVMX_CLASS_DMA)
 		return broken("unknown class", run->gfn, run->page_class);
 	if (as >= PASS_SPACES || run->gfn + run->npages > PASS_GFNS)
 		return broken("run out of any memslot", run->gfn, run->slot);

@@ -19,7 +19,7 @@
 struct pass {
 	uint8_t *seen[PASS_SPACES];	/* by gfn: 0, or page class + 1 */
 	uint64_t pages;
-	uint64_t by_class[4];
+	uint64_t by_class[5];
 	uint32_t calls;
 	uint32_t runs;
 	uint32_t status;		/* of all calls, or'ed */

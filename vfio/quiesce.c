@@ -1,0 +1,616 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Quiesce and resume: the only file that switches bus mastering or masks an interrupt.
+ *
+ * A device that is quiesced has bus mastering off, whatever its guest, a reset or a change of power
+ * state does. Its guest does not see that: it reads, and on resume gets, what it last wrote.
+ *
+ * vfio-pci keeps its interrupt state to itself, and its functions take pointers to user space. So
+ * interrupts are masked and triggered with vfio-pci's own ioctl, whose argument lies for a moment
+ * in a page of the caller's address space. What another thread does to it there it could as well do
+ * with that ioctl itself.
+ */
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vfio.h>
+
+#include "vfio.h"
+
+static atomic64_t quiet_seq = ATOMIC64_INIT(0);
+
+/**
+ * kvmx_quiet_next() - the next number for kvmx_pci.seq
+ *
+ * Return: a number that was never returned before, and not 0.
+ */
+u64 kvmx_quiet_next(void)
+{
+	return atomic64_inc_return(&quiet_seq);
+}
+
+static unsigned long scratch_map(void)
+{
+	return vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+}
+
+static void scratch_unmap(unsigned long scratch)
+{
+	vm_munmap(scratch, PAGE_SIZE);
+}
+
+/* VFIO_DEVICE_SET_IRQS without data. */
+static int set_irqs(struct kvmx_pci *d, unsigned long scratch, u32 action, u32 count)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_DATA_NONE | action,
+		.index = d->core.irq_type,
+		.count = count,
+	};
+
+	/* No count would mean to disable them. */
+	if (!count)
+		return 0;
+	if (copy_to_user((void __user *)scratch, &set, sizeof(set)))
+		return -EFAULT;
+	return vfio_pci_core_ioctl(&d->core.vdev, VFIO_DEVICE_SET_IRQS, scratch);
+}
+
+static u16 command(struct kvmx_pci *d)
+{
+	u16 cmd;
+
+	pci_read_config_word(d->core.pdev, PCI_COMMAND, &cmd);
+	return cmd;
+}
+
+/*
+ * Only the low byte is written: the other one has the bit that masks INTx, which interrupt handlers
+ * change. As with a guest's own writes, the kernel takes no note (pci_dev.is_busmaster).
+ */
+static void write_master(struct kvmx_pci *d, bool on)
+{
+	u8 low;
+
+	pci_read_config_byte(d->core.pdev, PCI_COMMAND, &low);
+	low &= ~PCI_COMMAND_MASTER;
+	if (on)
+		low |= PCI_COMMAND_MASTER;
+	pci_write_config_byte(d->core.pdev, PCI_COMMAND, low);
+}
+
+/* vfio-pci changes the command register under memory_lock. */
+static void set_master(struct kvmx_pci *d, bool on)
+{
+	lockdep_assert_held(&d->lock);
+	down_write(&d->core.memory_lock);
+	write_master(d, on);
+	up_write(&d->core.memory_lock);
+}
+
+/* Messages wait in the device while this is set, rather than being lost. */
+static void mask_msix(struct kvmx_pci *d, bool mask)
+{
+	struct pci_dev *pdev = d->core.pdev;
+	u16 ctrl;
+
+	if (!pdev->msix_enabled)
+		return;
+	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &ctrl);
+	ctrl &= ~PCI_MSIX_FLAGS_MASKALL;
+	if (mask)
+		ctrl |= PCI_MSIX_FLAGS_MASKALL;
+	pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, ctrl);
+}
+
+/* INTx that vfio-pci has masked already waits for the VMM, not for us. */
+static void mask_intx(struct kvmx_pci *d, unsigned long scratch)
+{
+	if (d->core.irq_type != VFIO_PCI_INTX_IRQ_INDEX ||
+	    (d->core.pci_2_3 && command(d) & PCI_COMMAND_INTX_DISABLE))
+		return;
+	d->intx_masked = !set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_MASK, 1);
+}
+
+static void unmask_intx(struct kvmx_pci *d, unsigned long scratch)
+{
+	if (d->intx_masked && d->core.irq_type == VFIO_PCI_INTX_IRQ_INDEX)
+		set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_UNMASK, 1);
+	d->intx_masked = false;
+}
+
+static void replay(struct kvmx_pci *d, unsigned long scratch)
+{
+	int n;
+
+	if (d->core.irq_type != VFIO_PCI_MSI_IRQ_INDEX &&
+	    d->core.irq_type != VFIO_PCI_MSIX_IRQ_INDEX)
+		return;
+	n = kvmx_vfio_vectors(&d->core);
+	if (n > 0)
+		set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_TRIGGER, n);
+}
+
+/*
+ * Switches bus mastering off and masks interrupts. @scratch is 0 if no interrupt can be enabled.
+ * A device that sleeps is woken and kept awake, since sleep ends with its state restored.
+ */
+static int hold(struct kvmx_pci *d, u32 who, unsigned long scratch)
+{
+	int err;
+
+	lockdep_assert_held(&d->lock);
+	if (!d->holds) {
+		err = pm_runtime_resume_and_get(&d->core.pdev->dev);
+		if (err < 0)
+			return -EIO;
+		d->drained = false;
+		d->owed = false;
+		if (scratch)
+			mask_intx(d, scratch);
+		mask_msix(d, true);
+		d->master = command(d) & PCI_COMMAND_MASTER;
+	}
+	/* Before bus mastering goes off, so that a reset after that finds it. */
+	WRITE_ONCE(d->holds, d->holds | who);
+	set_master(d, false);
+	return 0;
+}
+
+/*
+ * Somebody may have switched bus mastering on. Returns at once if it is off, as nearly always.
+ * Takes no lock: a reset is done under locks that are taken under ours.
+ */
+static void off_again(struct kvmx_pci *d)
+{
+	u16 cmd = command(d);
+
+	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))
+		return;
+	write_master(d, false);
+	atomic64_set(&d->seq, kvmx_quiet_next());
+}
+
+/*
+ * Waits until nothing of a device is under way. To read its configuration pushes what it has
+ * written before it; what it has asked for, it must say itself.
+ */
+static void drain(struct kvmx_pci *d)
+{
+	struct pci_dev *pdev = d->core.pdev;
+	bool answers;
+
+	lockdep_assert_held(&d->lock);
+	if (d->drained)
+		return;
+	/* Who changes INTx in the same register may have put back what was there before. */
+	off_again(d);
+	answers = !PCI_POSSIBLE_ERROR(command(d));
+	d->proven = answers && pci_is_pcie(pdev) && pci_wait_for_pending_transaction(pdev);
+	d->drained = true;
+	atomic64_set(&d->seq, kvmx_quiet_next());
+}
+
+/* The opposite of hold(): everything as it was, or as the guest has wished meanwhile. */
+static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
+{
+	lockdep_assert_held(&d->lock);
+	if (!(d->holds & who))
+		return;
+	WRITE_ONCE(d->holds, d->holds & ~who);
+	if (d->holds)
+		return;
+	d->drained = false;
+	atomic64_set(&d->seq, kvmx_quiet_next());
+	/* In D3hot it would be forgotten on the way to D0. */
+	d->owed = d->master && kvmx_power(d->core.pdev) >= KVMX_D3HOT;
+	if (d->master && !d->owed)
+		set_master(d, true);
+	mask_msix(d, false);
+	unmask_intx(d, scratch);
+	replay(d, scratch);
+	pm_runtime_put(&d->core.pdev->dev);
+}
+
+/**
+ * kvmx_hold_after_reset() - a device was reset, and its configuration restored
+ * @d: the device
+ *
+ * Context: under the device's lock; kvmx_pci.lock may be held or not.
+ */
+void kvmx_hold_after_reset(struct kvmx_pci *d)
+{
+	if (READ_ONCE(d->holds))
+		off_again(d);
+}
+
+/**
+ * kvmx_hold_again() - something was done to a device that may have undone a quiesce
+ * @d: the device
+ */
+void kvmx_hold_again(struct kvmx_pci *d)
+{
+	if (!READ_ONCE(d->holds))
+		return;
+	mutex_lock(&d->lock);
+	if (d->holds)
+		off_again(d);
+	mutex_unlock(&d->lock);
+}
+
+/**
+ * kvmx_hold_open() - a device has been opened; quiesce it if its VM is
+ * @d: the device, with no interrupt enabled yet
+ */
+void kvmx_hold_open(struct kvmx_pci *d)
+{
+	struct kvmx_identity id;
+
+	mutex_lock(&d->lock);
+	d->life = KVMX_PCI_OPEN;
+	kvmx_assign_identify(&d->owner, &id);
+	if (id.quiesced && !hold(d, KVMX_HOLD_VM, 0)) {
+		drain(d);
+		/* A resume that has not seen this hold has withdrawn its cause before. */
+		kvmx_assign_identify(&d->owner, &id);
+		if (!id.quiesced)
+			release(d, KVMX_HOLD_VM, 0);
+	}
+	mutex_unlock(&d->lock);
+}
+
+/**
+ * kvmx_hold_close() - a device is about to be closed
+ * @d: the device
+ */
+void kvmx_hold_close(struct kvmx_pci *d)
+{
+	mutex_lock(&d->lock);
+	d->life = KVMX_PCI_CLOSING;
+	if (d->holds) {
+		mask_msix(d, false);
+		pm_runtime_put(&d->core.pdev->dev);
+	}
+	WRITE_ONCE(d->holds, 0);
+	d->drained = false;
+	d->owed = false;
+	d->intx_masked = false;
+	mutex_unlock(&d->lock);
+}
+
+/**
+ * kvmx_hold_fd() - VFIO_DEVICE_FEATURE_BUS_MASTER, CLEAR_MASTER
+ * @d: the device
+ *
+ * Return: 0; -EIO if it cannot be woken; -ENOMEM.
+ */
+int kvmx_hold_fd(struct kvmx_pci *d)
+{
+	unsigned long scratch = scratch_map();
+	int err;
+
+	if (IS_ERR_VALUE(scratch))
+		return scratch;
+	mutex_lock(&d->lock);
+	err = hold(d, KVMX_HOLD_FD, scratch);
+	if (!err)
+		drain(d);
+	mutex_unlock(&d->lock);
+	scratch_unmap(scratch);
+	return err;
+}
+
+/**
+ * kvmx_release_fd() - VFIO_DEVICE_FEATURE_BUS_MASTER, SET_MASTER
+ * @d: the device
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int kvmx_release_fd(struct kvmx_pci *d)
+{
+	unsigned long scratch = scratch_map();
+
+	if (IS_ERR_VALUE(scratch))
+		return scratch;
+	mutex_lock(&d->lock);
+	release(d, KVMX_HOLD_FD, scratch);
+	mutex_unlock(&d->lock);
+	scratch_unmap(scratch);
+	return 0;
+}
+
+/* Where a transfer of @n bytes from @pos on has the byte with the bus-master bit, or -1. */
+static int master_byte(loff_t pos, size_t n)
+{
+	u64 at = pos & VFIO_PCI_OFFSET_MASK;
+
+	return at <= PCI_COMMAND && at + n > PCI_COMMAND ? PCI_COMMAND - at : -1;
+}
+
+/**
+ * kvmx_config_read() - read the configuration space as the guest sees it
+ * @d: the device
+ * @buf: where to
+ * @count: bytes
+ * @ppos: from where; advanced
+ *
+ * Return: bytes read, or -errno.
+ */
+ssize_t kvmx_config_read(struct kvmx_pci *d, char __user *buf, size_t count, loff_t *ppos)
+{
+	loff_t pos = *ppos;
+	ssize_t ret;
+	u8 byte;
+	int at;
+
+	ret = vfio_pci_core_read(&d->core.vdev, buf, count, ppos);
+	at = ret > 0 ? master_byte(pos, ret) : -1;
+	if (at < 0 || !READ_ONCE(d->holds))
+		return ret;
+	if (get_user(byte, (u8 __user *)buf + at))
+		return -EFAULT;
+	byte &= ~PCI_COMMAND_MASTER;
+	if (READ_ONCE(d->master))
+		byte |= PCI_COMMAND_MASTER;
+	return put_user(byte, (u8 __user *)buf + at) ? -EFAULT : ret;
+}
+
+/* Writes the command register of a quiesced device, and what is around it, without that bit. */
+static ssize_t write_held(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
+			  int at)
+{
+	unsigned long scratch;
+	ssize_t ret;
+	u8 *bytes, wish;
+
+	count = min(count, PAGE_SIZE);
+	bytes = memdup_user(buf, count);
+	if (IS_ERR(bytes))
+		return PTR_ERR(bytes);
+	scratch = scratch_map();
+	if (IS_ERR_VALUE(scratch)) {
+		ret = scratch;
+		goto free;
+	}
+	wish = bytes[at];
+	bytes[at] &= ~PCI_COMMAND_MASTER;
+	ret = -EFAULT;
+	if (copy_to_user((void __user *)scratch, bytes, count))
+		goto unmap;
+	ret = vfio_pci_core_write(&d->core.vdev, (const char __user *)scratch, count, ppos);
+	if (ret > at)
+		WRITE_ONCE(d->master, wish & PCI_COMMAND_MASTER);
+unmap:
+	scratch_unmap(scratch);
+free:
+	kfree(bytes);
+	return ret;
+}
+
+/**
+ * kvmx_config_write() - write the configuration space
+ * @d: the device
+ * @buf: where from
+ * @count: bytes
+ * @ppos: where to; advanced
+ *
+ * Return: bytes written, or -errno.
+ */
+ssize_t kvmx_config_write(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos)
+{
+	int at = master_byte(*ppos, count);
+	ssize_t ret;
+
+	mutex_lock(&d->lock);
+	if (d->holds && at >= 0)
+		ret = write_held(d, buf, count, ppos, at);
+	else
+		ret = vfio_pci_core_write(&d->core.vdev, buf, count, ppos);
+	/* It may have ended a sleep or begun a reset. */
+	if (d->holds)
+		off_again(d);
+	if (d->owed && kvmx_power(d->core.pdev) == KVMX_D0) {
+		set_master(d, true);
+		d->owed = false;
+	}
+	mutex_unlock(&d->lock);
+	return ret;
+}
+
+/* Whether a device can be worked on; if so, it is locked. */
+static bool lock_open(struct kvmx_pci *d)
+{
+	mutex_lock(&d->lock);
+	if (d->life == KVMX_PCI_OPEN)
+		return true;
+	mutex_unlock(&d->lock);
+	return false;
+}
+
+static u32 release_all(struct kvmx_open_refs *refs, unsigned long scratch)
+{
+	u32 i, n = 0;
+
+	for (i = 0; i < refs->nr; i++) {
+		struct kvmx_pci *d = refs->dev[i];
+
+		if (!lock_open(d))
+			continue;
+		n += !!(d->holds & KVMX_HOLD_VM);
+		release(d, KVMX_HOLD_VM, scratch);
+		mutex_unlock(&d->lock);
+	}
+	return n;
+}
+
+/* Stops all devices. Those that were stopped before stay so, whatever happens. */
+static int hold_all(struct kvmx_open_refs *refs, unsigned long scratch)
+{
+	bool was = false;
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < refs->nr && !err; i++) {
+		struct kvmx_pci *d = refs->dev[i];
+
+		if (!lock_open(d))
+			continue;
+		was |= d->holds & KVMX_HOLD_VM;
+		err = hold(d, KVMX_HOLD_VM, scratch);
+		mutex_unlock(&d->lock);
+	}
+	if (err && !was)
+		release_all(refs, scratch);
+	return err;
+}
+
+/**
+ * kvmx_quiesce() - quiesce all devices of an owner
+ * @owner: the owner
+ * @nr_devices: out: how many
+ * @nr_unproven: out: of these, such as could not prove that they drained
+ *
+ * All are stopped before the first is waited for.
+ *
+ * Return: 0, or an error as documented in the UAPI: then none is.
+ */
+int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unproven)
+{
+	unsigned long scratch = scratch_map();
+	struct kvmx_open_refs refs;
+	int err;
+	u32 i;
+
+	if (IS_ERR_VALUE(scratch))
+		return scratch;
+	*nr_devices = 0;
+	*nr_unproven = 0;
+	err = kvmx_open_get(owner, &refs);
+	if (err)
+		goto unmap;
+	err = hold_all(&refs, scratch);
+	for (i = 0; i < refs.nr && !err; i++) {
+		if (!lock_open(refs.dev[i]))
+			continue;
+		drain(refs.dev[i]);
+		++*nr_devices;
+		*nr_unproven += !refs.dev[i]->proven;
+		mutex_unlock(&refs.dev[i]->lock);
+	}
+	kvmx_open_put(&refs);
+unmap:
+	scratch_unmap(scratch);
+	return err;
+}
+
+/**
+ * kvmx_resume() - undo kvmx_quiesce()
+ * @owner: the owner
+ *
+ * Return: how many devices, or -errno: then none.
+ */
+int kvmx_resume(const struct kvmx_owner *owner)
+{
+	unsigned long scratch = scratch_map();
+	struct kvmx_open_refs refs;
+	int ret;
+
+	if (IS_ERR_VALUE(scratch))
+		return scratch;
+	ret = kvmx_open_get(owner, &refs);
+	if (ret)
+		goto unmap;
+	ret = release_all(&refs, scratch);
+	kvmx_open_put(&refs);
+unmap:
+	scratch_unmap(scratch);
+	return ret;
+}
+
+/* As kvmx_quiet(), for one device. */
+static u64 device_quiet(struct kvmx_pci *d, bool trust)
+{
+	u64 seq = 0;
+
+	mutex_lock(&d->lock);
+	if (d->life == KVMX_PCI_OPEN && d->holds && d->drained && (d->proven || trust))
+		seq = atomic64_read(&d->seq);
+	mutex_unlock(&d->lock);
+	return seq;
+}
+
+/**
+ * kvmx_quiet() - whether devices of an owner can have done DMA
+ * @owner: the owner
+ * @trust: believe devices that they have drained
+ *
+ * Return: 0 while one can, or if there is none; else a number that changes when one may have.
+ */
+u64 kvmx_quiet(const struct kvmx_owner *owner, bool trust)
+{
+	struct kvmx_open_refs refs;
+	u64 seq = 0, one;
+	u32 i;
+
+	if (kvmx_open_get(owner, &refs))
+		return 0;
+	for (i = 0; i < refs.nr; i++) {
+		one = device_quiet(refs.dev[i], trust);
+		seq = one ? max(seq, one) : 0;
+		if (!one)
+			break;
+	}
+	kvmx_open_put(&refs);
+	return seq;
+}
+
+static u32 device_state(struct kvmx_pci *d)
+{
+	u32 state = KVMX_DEV_OPEN;
+
+	lockdep_assert_held(&d->lock);
+	if (d->holds ? d->master : command(d) & PCI_COMMAND_MASTER)
+		state |= KVMX_DEV_MASTER;
+	if (d->holds)
+		state |= KVMX_DEV_QUIESCED;
+	if (d->holds && !d->proven)
+		state |= KVMX_DEV_UNPROVEN;
+	if (pci_is_pcie(d->core.pdev))
+		state |= KVMX_DEV_PCIE;
+	return state;
+}
+
+/**
+ * kvmx_devices() - KVMX_VM_DEVICES
+ * @owner: the owner
+ * @devs: where to
+ * @room: devices there is room for
+ *
+ * Return: how many there are, or -ENOMEM.
+ */
+int kvmx_devices(const struct kvmx_owner *owner, struct kvmx_vm_device *devs, u32 room)
+{
+	struct kvmx_open_refs refs;
+	u32 i, n = 0;
+
+	if (kvmx_open_get(owner, &refs))
+		return -ENOMEM;
+	for (i = 0; i < refs.nr; i++) {
+		struct kvmx_pci *d = refs.dev[i];
+
+		if (!lock_open(d))
+			continue;
+		if (n < room) {
+			devs[n].addr = kvmx_addr_of(d->core.pdev);
+			devs[n].state = device_state(d);
+		}
+		mutex_unlock(&d->lock);
+		n++;
+	}
+	kvmx_open_put(&refs);
+	return n;
+}
