@@ -55,6 +55,8 @@ static enum ctl_exit out_of_range(const struct arg_opt *opt, const char *text,
 		format = format_time;
 	else if (opt->kind == ARG_RATE)
 		format = format_rate;
+	else if (opt->kind == ARG_BYTES)
+		format = format_bytes;
 	return ctl_fail(err, CTL_USAGE, "--%s: %s is out of range (%s to %s)", opt->name, text,
 			format(min, opt->min), format(max, opt->max));
 }
@@ -75,6 +77,12 @@ static enum ctl_exit parse_value(const struct arg_opt *opt, const char *text,
 	case ARG_RATE:
 		bad = parse_rate(text, &value);
 		break;
+	case ARG_BYTES:
+		bad = parse_bytes(text, &value);
+		break;
+	case ARG_TEXT:
+		*opt->text = text;
+		return CTL_OK;
 	case ARG_WORD:
 		bad = parse_word(opt, text, &value);
 		break;

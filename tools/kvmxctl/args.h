@@ -18,6 +18,8 @@ enum arg_kind {
 	ARG_SECONDS,	/* to nanoseconds */
 	ARG_MSECONDS,	/* to nanoseconds */
 	ARG_RATE,	/* to bytes per second */
+	ARG_BYTES,
+	ARG_TEXT,	/* as it is, to @text */
 	ARG_WORD,	/* to the index in @words */
 	ARG_FLAG,	/* takes no value: 1 */
 };
@@ -30,6 +32,7 @@ struct arg_opt {
 	uint64_t min;
 	uint64_t max;
 	const char * const *words;	/* ARG_WORD: ends with NULL */
+	const char **text;
 };
 
 /* Options and, unless @target is NULL, one PID[:FD], in any order. */

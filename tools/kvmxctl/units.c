@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +112,7 @@ int parse_time(const char *text, uint64_t unit_ns, uint64_t *ns)
 	return to_u64(value * unit_ns, ns);
 }
 
-int parse_rate(const char *text, uint64_t *bytes_per_second)
+static int parse_scaled(const char *text, bool bits, uint64_t *bytes)
 {
 	static const char prefixes[] = "KMGTPE";
 	const char *rest, *prefix;
@@ -127,7 +128,7 @@ int parse_rate(const char *text, uint64_t *bytes_per_second)
 			rest++;
 		}
 	}
-	if (!strcmp(rest, "bit")) {
+	if (bits && !strcmp(rest, "bit")) {
 		base = 1000;
 		value /= 8;
 	} else if (!*rest || (power && !strcmp(rest, "iB"))) {
@@ -135,5 +136,15 @@ int parse_rate(const char *text, uint64_t *bytes_per_second)
 	} else {
 		return -1;
 	}
-	return to_u64(value * pow(base, power), bytes_per_second);
+	return to_u64(value * pow(base, power), bytes);
+}
+
+int parse_bytes(const char *text, uint64_t *bytes)
+{
+	return parse_scaled(text, false, bytes);
+}
+
+int parse_rate(const char *text, uint64_t *bytes_per_second)
+{
+	return parse_scaled(text, true, bytes_per_second);
 }

@@ -23,7 +23,9 @@ const char *format_time(char buf[UNITS_LEN], uint64_t ns);
 int parse_count(const char *text, uint64_t *value);
 /* "2", "0.5": in @unit_ns, to nanoseconds */
 int parse_time(const char *text, uint64_t unit_ns, uint64_t *ns);
-/* "1000000", "125M", "1.5GiB" (powers of 1024, bytes), "10Gbit" (powers of 1000, bits) */
+/* "1000000", "125M", "1.5GiB": powers of 1024 */
+int parse_bytes(const char *text, uint64_t *bytes);
+/* The same, or "10Gbit": powers of 1000, bits */
 int parse_rate(const char *text, uint64_t *bytes_per_second);
 
 #endif

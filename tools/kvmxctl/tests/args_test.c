@@ -8,7 +8,9 @@ static const char * const colours[] = { "red", "green", NULL };
 
 /* Where the options go, and what else there is to see. */
 struct parsed {
-	uint64_t count, seconds, rate, word, flag;
+	uint64_t count, seconds, rate, bytes, word, flag;
+	const char *text;
+	char line[256];	/* what @text points into */
 	struct target target;
 	struct ctl_error err;
 };
@@ -34,14 +36,16 @@ static enum ctl_exit parse(struct parsed *got, const char *line, bool with_targe
 		{ "count", ARG_COUNT, &got->count, .min = 1, .max = 10 },
 		{ "seconds", ARG_SECONDS, &got->seconds, .max = NSEC_PER_SEC },
 		{ "rate", ARG_RATE, &got->rate, .max = UINT64_MAX },
+		{ "bytes", ARG_BYTES, &got->bytes, .min = 1024, .max = 1 << 20 },
+		{ "text", ARG_TEXT, .text = &got->text },
 		{ "word", ARG_WORD, &got->word, .words = colours },
 		{ "flag", ARG_FLAG, &got->flag, .max = 1 },
 	};
-	char copy[256], *argv[17], *word, *save;
+	char *argv[17], *word, *save;
 	int argc = 0;
 
-	snprintf(copy, sizeof(copy), "%s", line);
-	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+	snprintf(got->line, sizeof(got->line), "%s", line);
+	for (word = strtok_r(got->line, " ", &save); word; word = strtok_r(NULL, " ", &save))
 		argv[argc++] = word;
 	argv[argc] = NULL;
 	memset(&got->err, 0, sizeof(got->err));
@@ -107,6 +111,17 @@ TEST_F(args, bad_options)
 	}
 	EXPECT_EQ(0, self->got.count);
 	EXPECT_EQ(0, self->got.seconds);
+}
+
+TEST_F(args, bytes_and_text)
+{
+	EXPECT_EQ(CTL_OK, parse(&self->got, "--bytes 1.5K --text=-x=y", false));
+	EXPECT_EQ(1536, self->got.bytes);
+	EXPECT_STREQ("-x=y", self->got.text);
+	EXPECT_EQ(CTL_USAGE, parse(&self->got, "--text", false));
+	EXPECT_EQ(CTL_USAGE, parse(&self->got, "--bytes 8kbit", false));
+	EXPECT_EQ(CTL_USAGE, parse(&self->got, "--bytes 1G", false));
+	EXPECT_STREQ("--bytes: 1G is out of range (1.0 KiB to 1.0 MiB)", self->got.err.text);
 }
 
 TEST_F(args, range_is_told)

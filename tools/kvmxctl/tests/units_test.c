@@ -124,4 +124,22 @@ TEST(parse_rates)
 	EXPECT_EQ(7, rate);
 }
 
+TEST(parse_sizes)
+{
+	static const char * const bad[] = { "", "8bit", "1Gbit", "-1", "1MB", "16E" };
+	uint64_t bytes;
+	size_t i;
+
+	EXPECT_EQ(0, parse_bytes("1.5GiB", &bytes));
+	EXPECT_EQ(3ULL << 29, bytes);
+	EXPECT_EQ(0, parse_bytes("4096", &bytes));
+	EXPECT_EQ(4096, bytes);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		EXPECT_EQ(-1, parse_bytes(bad[i], &bytes)) {
+			TH_LOG("took '%s'", bad[i]);
+		}
+	}
+	EXPECT_EQ(4096, bytes);
+}
+
 TEST_HARNESS_MAIN
