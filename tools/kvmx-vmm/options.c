@@ -37,7 +37,7 @@ static const char help[] =
 "Control:\n"
 "  --control SOCKET       take commands at this UNIX socket, one a line, answered by one line\n"
 "                         of JSON: status, migrate unix:PATH, save FILE, cancel, pause, resume,\n"
-"                         memory-hash, memory-dump FILE, quit\n"
+"                         memory-hash, memory-dump FILE, vcpus, quit\n"
 "  --ask SOCKET COMMAND   send a command, print the answer; status 0 if it is \"ok\"\n"
 "Migration:\n"
 "  --incoming unix:PATH   wait there for a guest instead of booting one (or fd:N, a socket)\n"
