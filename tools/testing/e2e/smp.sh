@@ -19,8 +19,6 @@ try()
 
 plan 13
 CPUS=2
-# Both vCPUs are on one processor: one may wait there for a lock whose owner is kept from running.
-SILENCE_MS=6000
 VMM_ARGS="--disk $WORK/disk"
 truncate -s 4M "$WORK/disk"
 boot kvmx.load=uniform kvmx.mib=32 kvmx.rate=1024 kvmx.threads=2 kvmx.disk=100 kvmx.regs=1
