@@ -27,9 +27,9 @@
 #define NSEC_PER_SEC	1000000000LL
 #define NSEC_PER_MSEC	1000000LL
 #define TICK_NS		(50 * NSEC_PER_MSEC)
-#define WAKE_NS		(500 * NSEC_PER_MSEC)
+#define WAKE_NS		(200 * NSEC_PER_MSEC)
 /* Less than the above, to see most of what it mends; an emulated timer is always a bit late. */
-#define LATE_NS		(200 * NSEC_PER_MSEC)
+#define LATE_NS		(120 * NSEC_PER_MSEC)
 #define MAX_CPUS	64
 #define PRIORITY	1
 
