@@ -18,8 +18,8 @@ try()
 }
 
 # Both vCPUs are on one processor, where one may wait for a lock whose owner is not running: on a
-# busy host 1.5 s have been seen.
-SILENCE_MS=3000
+# busy host 2.5 s have been seen.
+SILENCE_MS=4000
 plan 13
 CPUS=2
 VMM_ARGS="--disk $WORK/disk"
