@@ -43,6 +43,11 @@ static void clear_some(struct kvmx_pend *p, unsigned long c)
 	__clear_bit(c, some(p));
 }
 
+static void add_over(struct kvmx_pend *p, unsigned long npages)
+{
+	p->over = min_t(u64, p->over + (u64)npages, U32_MAX);
+}
+
 static size_t struct_bytes(unsigned long npages)
 {
 	unsigned long nr = nr_chunks(npages);
@@ -127,7 +132,7 @@ static bool chunk_bits(struct kvmx_pend *p, unsigned long c)
 		ch->bits = kcalloc(chunk_words(p, c), sizeof(long), GFP_KERNEL_ACCOUNT);
 		if (!ch->bits) {
 			if (!test_bit(c, full(p)))
-				p->over += n;
+				add_over(p, n);
 			chunk_fill(p, c);
 			return false;
 		}
@@ -252,7 +257,7 @@ static void chunk_del(struct kvmx_pend *p, unsigned long c, unsigned long off, u
 		__clear_bit(c, full(p));
 	} else {
 		if (!chunk_bits(p, c)) {
-			p->over += n;
+			add_over(p, n);
 			return;
 		}
 		bitmap_clear(ch->bits, off, n);

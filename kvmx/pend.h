@@ -22,7 +22,7 @@ struct kvmx_chunk {
  * struct kvmx_pend - a set of pages of one memslot
  * @npages: pages of the memslot
  * @nr_some: chunks that have a page in the set
- * @over: pages that were added without need, for lack of memory
+ * @over: pages that were added without need, for lack of memory; U32_MAX: or more
  * @chunk: the chunks. Behind them lie two bitmaps with a bit for each chunk: whether a page of it
  *	is in the set, and whether all are; of the latter, @bits is all zero
  *
@@ -34,8 +34,8 @@ struct kvmx_chunk {
  */
 struct kvmx_pend {
 	unsigned long npages;
-	unsigned long nr_some;
-	u64 over;
+	u32 nr_some;
+	u32 over;
 	struct kvmx_chunk chunk[];
 };
 

@@ -5,7 +5,7 @@
 
 #include "util.h"
 
-#define BUS_MAX_RANGES	32
+#define BUS_MAX_RANGES	48
 
 /* Read or write @len (1, 2, 4 or 8) bytes at @offset into the range. */
 typedef void (*bus_fn)(void *dev, u64 offset, void *data, u32 len, bool write);

@@ -9,6 +9,7 @@
 #include <json-c/json.h>
 
 #include "control.h"
+#include "inspect.h"
 #include "job.h"
 #include "report.h"
 #include "vm.h"
@@ -126,6 +127,17 @@ static struct json_object *do_memory_hash(struct control *control)
 	return obj;
 }
 
+static struct json_object *do_vcpus(struct control *control)
+{
+	struct json_object *vcpus = inspect_vcpus(control->vm), *obj;
+
+	if (!vcpus)
+		return result(-errno);
+	obj = answer(true);
+	json_object_object_add(obj, "vcpus", vcpus);
+	return obj;
+}
+
 static struct json_object *do_command(struct control *control, struct control_client *client,
 				      const char *word, const char *arg)
 {
@@ -153,6 +165,8 @@ static struct json_object *do_command(struct control *control, struct control_cl
 		return do_resume(control);
 	if (!strcmp(word, "memory-hash"))
 		return do_memory_hash(control);
+	if (!strcmp(word, "vcpus"))
+		return do_vcpus(control);
 	if (!strcmp(word, "quit")) {
 		vm_end(vm, 0);
 		return answer(true);

@@ -18,15 +18,19 @@ static int on_pause(void *opaque)
 	/* Disk requests are done by the vCPU threads: with those, the back ends stand still. */
 	vcpus_pause(&vm->vcpus, PAUSE_MIGRATION);
 	/* A guest that has just switched itself off is nothing to be sent. */
-	return vcpus_paused(&vm->vcpus) & PAUSE_END ? -ESHUTDOWN : 0;
+	if (vcpus_paused(&vm->vcpus) & PAUSE_END)
+		return -ESHUTDOWN;
+	return devices_quiesce(vm);
 }
 
 static int on_resume(void *opaque)
 {
 	struct vm *vm = opaque;
+	int err = devices_resume(vm);
 
-	vcpus_resume(&vm->vcpus, PAUSE_MIGRATION);
-	return 0;
+	if (!err)
+		vcpus_resume(&vm->vcpus, PAUSE_MIGRATION);
+	return err;
 }
 
 static int on_save_state(void *opaque, void **data, size_t *len)
@@ -98,11 +102,15 @@ static void fill_regions(struct vm *vm, struct kvmx_region *regions)
 
 static void fill_policy(const struct options *opt, bool offline, struct kvmx_migrate_policy *policy)
 {
+	/* The BARs of host devices are memslots, but no memory. */
+	bool partial = opt->nr_devices;
+
 	kvmx_migrate_policy_init(policy);
 	policy->mode = offline ? KVMX_MODE_OFFLINE : opt->plain ? KVMX_MODE_PLAIN : KVMX_MODE_LIVE;
 	policy->flags |= (opt->throttle ? KVMX_POLICY_THROTTLE : 0) |
 			 (opt->offline_fallback ? KVMX_POLICY_OFFLINE : 0) |
-			 (opt->hash ? 0 : KVMX_POLICY_NO_CONTENT);
+			 (opt->hash ? 0 : KVMX_POLICY_NO_CONTENT) |
+			 (partial ? KVMX_POLICY_PARTIAL : 0);
 	policy->allowed_ns = opt->allowed_ns;
 	policy->bandwidth = opt->bandwidth;
 	policy->max_time_ns = opt->max_ns;

@@ -20,6 +20,8 @@ static const char help[] =
 "  --cpus N               virtual CPUs, 1 to 4 (default 1)\n"
 "  --memory SIZE          512M, 2G, ... (default 256M)\n"
 "  --disk FILE[,ro]       a virtio disk, up to 4: /dev/vda ...; both sides use the same file\n"
+"  --device BDF           a PCI device of the host, up to 4; its driver there is kvmx_vfio_pci.\n"
+"                         A guest that moves leaves it behind: it is as if unplugged\n"
 "What it boots:\n"
 "  --kernel FILE          a bzImage\n"
 "  --initrd FILE          its initial RAM disk\n"
@@ -37,7 +39,7 @@ static const char help[] =
 "Control:\n"
 "  --control SOCKET       take commands at this UNIX socket, one a line, answered by one line\n"
 "                         of JSON: status, migrate unix:PATH, save FILE, cancel, pause, resume,\n"
-"                         memory-hash, memory-dump FILE, quit\n"
+"                         memory-hash, memory-dump FILE, vcpus, quit\n"
 "  --ask SOCKET COMMAND   send a command, print the answer; status 0 if it is \"ok\"\n"
 "Migration:\n"
 "  --incoming unix:PATH   wait there for a guest instead of booting one (or fd:N, a socket)\n"
@@ -64,7 +66,8 @@ static const char help[] =
 "something went wrong here.\n";
 
 enum {
-	OPT_CPUS = 256, OPT_MEMORY, OPT_DISK, OPT_KERNEL, OPT_INITRD, OPT_APPEND, OPT_MEMORY_KIND,
+	OPT_CPUS = 256, OPT_MEMORY, OPT_DISK, OPT_DEVICE, OPT_KERNEL, OPT_INITRD, OPT_APPEND,
+	OPT_MEMORY_KIND,
 	OPT_THP, OPT_DIRTY_RING, OPT_PIN, OPT_SERIAL, OPT_HEARTBEAT, OPT_NAME, OPT_UUID,
 	OPT_CONTROL, OPT_INCOMING, OPT_LOAD, OPT_MIGRATE_TO, OPT_SAVE, OPT_MIGRATE_AFTER,
 	OPT_ALLOWED_MS, OPT_BANDWIDTH, OPT_MAX_SECONDS, OPT_THROTTLE, OPT_OFFLINE_FALLBACK,
@@ -76,6 +79,7 @@ static const struct option longopts[] = {
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "disk", required_argument, NULL, OPT_DISK },
+	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "kernel", required_argument, NULL, OPT_KERNEL },
 	{ "initrd", required_argument, NULL, OPT_INITRD },
 	{ "append", required_argument, NULL, OPT_APPEND },
@@ -251,6 +255,12 @@ static int parse_machine(struct options *opt, int c, char *arg)
 		break;
 	case OPT_DISK:
 		err = parse_disk(opt, arg);
+		break;
+	case OPT_DEVICE:
+		if (opt->nr_devices == MAX_HOST_DEVICES)
+			err = fail(EINVAL, "at most %d --device", MAX_HOST_DEVICES);
+		else
+			opt->devices[opt->nr_devices++] = arg;
 		break;
 	case OPT_KERNEL:
 		opt->kernel = arg;

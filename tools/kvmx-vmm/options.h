@@ -8,6 +8,7 @@
 
 #define MAX_VCPUS	4
 #define MAX_DISKS	4
+#define MAX_HOST_DEVICES 4
 
 struct disk_option {
 	const char *path;
@@ -20,6 +21,8 @@ struct options {
 	u64 memory;
 	struct disk_option disks[MAX_DISKS];
 	unsigned int nr_disks;
+	const char *devices[MAX_HOST_DEVICES];
+	unsigned int nr_devices;
 
 	/* what it boots */
 	const char *kernel;

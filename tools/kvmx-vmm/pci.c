@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,10 @@ static void data_access(void *opaque, u64 offset, void *data, u32 len, bool writ
 			memset(data, 0xff, len);
 		return;
 	}
+	if (dev->access) {
+		dev->access(dev->opaque, reg, data, len, write);
+		return;
+	}
 	if (!write) {
 		memcpy(data, dev->config + reg, len);
 		return;
@@ -89,6 +94,17 @@ static void data_access(void *opaque, u64 offset, void *data, u32 len, bool writ
 		dev->config[reg + i] = (dev->config[reg + i] & ~mask) | (bytes[i] & mask);
 	}
 	update_bar(dev);
+}
+
+int pci_plug(struct pci *pci, struct pci_device *dev, bus_fn access, void *opaque)
+{
+	if (pci->nr == PCI_MAX_DEVICES)
+		return fail(ENOSPC, "no free slot on the PCI bus");
+	dev->access = access;
+	dev->opaque = opaque;
+	dev->gsi = PCI_FIRST_GSI + pci->nr % PCI_NR_GSI;
+	pci->devices[pci->nr++] = dev;
+	return 0;
 }
 
 void pci_add(struct pci *pci, struct pci_device *dev, const struct pci_id *id, u32 bar_len,

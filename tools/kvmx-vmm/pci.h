@@ -6,9 +6,12 @@
 #include "bus.h"
 #include "util.h"
 
-#define PCI_MAX_DEVICES	8
+#define PCI_MAX_DEVICES	16
 #define PCI_CONFIG_SIZE	256
 #define PCI_BAR_BASE	0xe0000000ULL	/* where firmware would have put BARs */
+#define PCI_BAR_END	0xfec00000ULL	/* there is the IOAPIC */
+#define PCI_HOST_BAR_BASE 0xe1000000ULL	/* of the host's devices */
+#define PCI_HOST_IO_BASE 0x1000ULL
 
 struct vm;
 
@@ -18,6 +21,8 @@ struct pci_device {
 	struct bus_range *bar;		/* BAR 0, memory; NULL if there is none */
 	u32 gsi;
 	u8 cap_end;			/* where the next capability goes */
+	bus_fn access;			/* whose config space is not here, or NULL */
+	void *opaque;
 };
 
 struct pci {
@@ -37,6 +42,9 @@ struct pci_id {
 };
 
 void pci_init(struct pci *pci, struct vm *vm);
+
+/* Plug in a device that answers for its config space itself. It has INTA. */
+int pci_plug(struct pci *pci, struct pci_device *dev, bus_fn access, void *opaque);
 
 /* Plug it in, with a BAR 0 of @bar_len bytes (a power of two) if that is not 0. */
 void pci_add(struct pci *pci, struct pci_device *dev, const struct pci_id *id, u32 bar_len,

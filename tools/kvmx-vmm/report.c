@@ -158,6 +158,7 @@ static void add_figures(struct json_object *obj, const struct kvmx_migrate_repor
 	add_number(obj, "same_pages", r->same_pages);
 	add_number(obj, "absent_pages", r->absent_pages);
 	add_number(obj, "final_pages", r->final_pages);
+	add_number(obj, "dma_pages", r->dma_pages);
 	add_number(obj, "ignored_pages", r->ignored_pages);
 	add_number(obj, "table_bytes", r->table_bytes);
 	add_number(obj, "state_bytes", r->state_bytes);

@@ -7,7 +7,7 @@
 #include "vm.h"
 
 static const struct state_item * const tables[] = {
-	state_machine_items, state_vcpu_items, state_device_items,
+	state_machine_items, state_vcpu_items, state_device_items, state_host_items,
 };
 
 static int save_table(struct vm *vm, const struct state_item *item, struct blob_writer *blob)

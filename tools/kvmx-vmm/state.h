@@ -47,11 +47,13 @@ enum state_type {
 	STATE_SERIAL = 41,
 	STATE_DISK = 42,
 	STATE_RTC = 43,
+	STATE_HOST_DEVICES = 44,
 };
 
 /* Ended by an entry without name. */
 extern const struct state_item state_machine_items[];	/* before the vCPUs */
 extern const struct state_item state_vcpu_items[];
 extern const struct state_item state_device_items[];	/* after them */
+extern const struct state_item state_host_items[];
 
 #endif

@@ -16,6 +16,7 @@ struct vm;
 #define PAUSE_USER	(1U << 1)
 #define PAUSE_MIGRATION	(1U << 2)
 #define PAUSE_END	(1U << 3)	/* the guest has ended */
+#define PAUSE_LOOK	(1U << 4)	/* somebody looks at their state */
 
 /*
  * The guest must not be sent while one of these holds. PAUSE_MIGRATION outlasts a migration with

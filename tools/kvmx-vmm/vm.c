@@ -148,6 +148,7 @@ int vm_init(struct vm *vm, const struct options *opt)
 	vm->kvm_fd = -1;
 	vm->fd = -1;
 	vm->kvmx_fd = -1;
+	vm->devices.assign.kvm_vfio_fd = -1;
 	ports_reset(&vm->ports);
 	serial_reset(&vm->serial);
 	migrate_init(&vm->migration, vm);
@@ -162,6 +163,8 @@ int vm_init(struct vm *vm, const struct options *opt)
 		err = init_devices(vm);
 	if (!err)
 		err = init_kvmx(vm);
+	if (!err)
+		err = devices_init(vm);
 	if (!err)
 		err = vcpus_init(&vm->vcpus, vm);
 	if (err)
@@ -178,6 +181,7 @@ static void close_fd(int fd)
 void vm_destroy(struct vm *vm)
 {
 	vcpus_destroy(&vm->vcpus);
+	devices_destroy(vm);
 	while (vm->nr_disks)
 		virtio_blk_destroy(vm->disks[--vm->nr_disks]);
 	serial_destroy(&vm->serial);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "bus.h"
+#include "device.h"
 #include "memory.h"
 #include "migration.h"
 #include "options.h"
@@ -45,6 +46,7 @@ struct vm {
 	struct pci pci;
 	struct virtio_blk *disks[MAX_DISKS];
 	unsigned int nr_disks;
+	struct host_devices devices;
 
 	struct migration migration;
 

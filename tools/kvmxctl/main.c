@@ -13,6 +13,7 @@
 static const struct object * const objects[] = {
 	&vm_object,
 	&dirty_object,
+	&dev_object,
 	&feature_object,
 };
 

@@ -44,6 +44,10 @@ static int take_run(struct sender *s, const struct kvmx_run *run)
 				return ret;
 			continue;
 		}
+		if (s->content && run->page_class == KVMX_CLASS_DMA) {
+			candidates_take(s, idx, n);
+			continue;
+		}
 		for (i = 0; i < n; i++) {
 			pages_dirty(&s->pages, idx + i);
 			measure_probe(s, idx + i);
@@ -66,6 +70,7 @@ int harvest_all(struct sender *s)
 		pages_advance(&s->pages, begin);
 	else
 		s->pages.heat.start = begin;
+	candidates_begin(s);
 	do {
 		h.nr_runs = SENDER_RUNS;
 		ret = s->dirty->ops->harvest(s->dirty->ctx, &h);
@@ -78,9 +83,11 @@ int harvest_all(struct sender *s)
 				return ret;
 		}
 	} while (h.status & KVMX_HARVEST_MORE);
+	candidates_end(s);
 	/* What was written after the harvest began may have been missed by it. */
 	s->last_harvest = begin;
-	took = now_ns() - begin;
+	/* Looking at candidates takes another time in the pause, and is counted apart. */
+	took = now_ns() - begin - s->dma_ns;
 	if (s->tracked)
 		s->harvest_ns = s->harvest_ns ? (s->harvest_ns * 3 + took) / 4 : took;
 	s->tracked = true;

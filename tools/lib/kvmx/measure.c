@@ -238,7 +238,7 @@ uint64_t measure_fixed(const struct sender *s)
 	double state = wire(s, s->state_bytes);
 
 	/* What is queued goes out while the guest is being stopped. */
-	return max_u64(s->stop_ns + s->harvest_ns, s->queue_ns) + answers(s) +
+	return max_u64(s->stop_ns + s->harvest_ns + candidates_ns(s), s->queue_ns) + answers(s) +
 	       (isinf(state) ? 0 : state);
 }
 
@@ -253,7 +253,8 @@ uint64_t measure_rest(const struct sender *s, double pages)
 
 uint64_t measure_pause(const struct sender *s, double pages)
 {
-	uint64_t stop = s->stop_ns + s->harvest_ns, rest = measure_rest(s, pages);
+	uint64_t stop = s->stop_ns + s->harvest_ns + candidates_ns(s);
+	uint64_t rest = measure_rest(s, pages + candidates_pages(s));
 
 	if (rest == KVMX_PREDICT_NEVER)
 		return rest;

@@ -50,6 +50,15 @@ struct sender {
 	struct stream_run run;
 	uint8_t *page;			/* for a look at one */
 
+	/* candidates.c */
+	uint64_t dma_pages;		/* that devices can write to, in the last harvest */
+	uint64_t dma_next;		/* page to go on with */
+	uint64_t dma_last;		/* behind the one looked at last */
+	uint64_t dma_looks;		/* left in this harvest */
+	uint64_t dma_ns;		/* spent looking in the last harvest */
+	uint64_t dma_found;		/* changed, in this round over all of them */
+	uint64_t dma_fresh;		/* in the one before */
+
 	/* measure.c */
 	struct rate link;
 	uint64_t sending_since;
@@ -99,6 +108,14 @@ int tx_flush(struct sender *s);
 /* Copy a page; its mask. */
 uint64_t tx_page_copy(struct sender *s, uint64_t idx, void *to);
 uint32_t tx_page_cost(const struct sender *s, uint64_t mask);
+
+/* candidates.c: pages that devices may have written, in a harvest */
+void candidates_begin(struct sender *s);
+void candidates_take(struct sender *s, uint64_t idx, uint64_t npages);
+void candidates_end(struct sender *s);
+/* How many of them will have changed by the pause, and how long looking at all of them takes. */
+double candidates_pages(const struct sender *s);
+uint64_t candidates_ns(const struct sender *s);
 
 /* harvest.c: take the dirty pages into s->pages; the first time with absent pages */
 int harvest_all(struct sender *s);

@@ -81,17 +81,24 @@ static double get_pause(const char *line)
 	return has(line, "moved", "1") ? number(line, "beat_pause_ms") : NAN;
 }
 
+/* How long the same guest was silent at most without being paused: so late a beat can come. */
+static double get_gap(const char *line)
+{
+	return has(line, "moved", "1") ? number(line, "gap_ms") : NAN;
+}
+
 static double off_by(double predicted, double came)
 {
 	return fabs(predicted - came) / came * 100;
 }
 
+/* Each against its own clock: that knows nothing of heartbeats. */
 static double get_prediction_error(const char *line)
 {
 	if (!has(line, "moved", "1"))
 		return NAN;
 	if (has(line, "way", "qemu"))
-		return off_by(number(line, "expected_ms"), number(line, "beat_pause_ms"));
+		return off_by(number(line, "expected_ms"), number(line, "said_ms"));
 	return off_by(number(line, "predicted_ns"), number(line, "pause_ns"));
 }
 
@@ -157,10 +164,11 @@ static void compare_pauses(const char *load, int rival)
 static void judge_pause(const char *load)
 {
 	double pause = middle(KVMX, load, get_pause);
+	double late = fmax(middle(KVMX, load, get_gap), BEAT_MS);
 	char what[80];
 
-	snprintf(what, sizeof(what), "pause, %s, allowed %d ms", load, ALLOWED_MS);
-	row_limit(what, "ms", isnan(pause) ? INFINITY : pause, ALLOWED_MS + BEAT_MS);
+	snprintf(what, sizeof(what), "pause, %s, allowed %d ms + a beat", load, ALLOWED_MS);
+	row_limit(what, "ms", isnan(pause) ? INFINITY : pause, ALLOWED_MS + late);
 }
 
 static void judge_prediction(const char *load)

@@ -44,6 +44,22 @@ plan()
 	: > "$WORK/beats"
 	echo "TAP version 13"
 	echo "1..$1"
+	# A benchmark, which plans nothing, wants the processors for itself.
+	[ "$1" = 0 ] || watch_host
+}
+
+# Has recorded when processors of the host were late themselves, and what the vCPUs are at while
+# the guest is silent, which nobody can tell afterwards. Twice, as the first look wakes them up.
+watch_host()
+{
+	local look="for c in $WORK/*.control; do timeout 5 kvmx-vmm --ask \$c vcpus; done"
+
+	: > "$WORK/ticks"
+	ticks "$WORK/ticks" &
+	echo $! > "$WORK/ticks.pid"
+	quiet "$WORK/beats" "$SILENCE_MS" \
+		"exec >> $WORK/silence 2>&1; date; $look; sleep 0.5; $look" &
+	echo $! > "$WORK/quiet.pid"
 }
 
 diag()
@@ -78,7 +94,7 @@ show_logs()
 {
 	local f
 
-	for f in "$WORK"/*.err "$WORK"/console; do
+	for f in "$WORK"/*.err "$WORK"/console "$WORK"/silence; do
 		[ -s "$f" ] || continue
 		echo "# ---- the end of ${f##*/}"
 		tail -n 25 "$f" | tr -d '\r' | sed 's/^/#   /'
@@ -101,6 +117,7 @@ give_up()
 finish()
 {
 	[ "$NR_RETRIED" = 0 ] || diag "retried: $NR_RETRIED"
+	describe_host
 	[ "$NR_FAILED" = 0 ] || show_logs
 	kill_all
 	[ "$NR_FAILED" = 0 ]
@@ -298,6 +315,51 @@ judge_beats()
 		END { printf "%d %d %d %d %d\n", NR, lost, switches, pause, longest }'
 }
 
+# Each silence since mark_beats(), and how late each processor of the host was meanwhile.
+describe_silences()
+{
+	tail -n "+$FIRST_BEAT" "$WORK/beats" | awk -v ticks="$WORK/ticks" -v ms="$SILENCE_MS" '
+		function overlap(cpu, from, to,  i, a, b, sum) {
+			for (i = 1; i <= nr; i++) {
+				a = start[i] > from ? start[i] : from
+				b = end[i] < to ? end[i] : to
+				if (on[i] == cpu && b > a)
+					sum += b - a
+			}
+			return sum / 1e6
+		}
+		BEGIN {
+			while ((getline line < ticks) > 0) {
+				split(line, f, " ")
+				nr++
+				on[nr] = f[1]
+				start[nr] = f[2]
+				end[nr] = f[3]
+			}
+		}
+		NR > 1 && $1 - time >= ms * 1e6 {
+			printf "# silent for %d ms%s; ", ($1 - time) / 1e6,
+				$3 != pid ? " at the hand-over" : ""
+			printf "host CPU 0 stood still for %d ms of that, CPU 1 for %d ms\n",
+				overlap(0, time, $1), overlap(1, time, $1)
+		}
+		{ time = $1; pid = $3 }'
+}
+
+describe_host()
+{
+	awk '
+		{
+			ms = ($3 - $2) / 1e6
+			if (ms > max)
+				max = ms
+		}
+		END {
+			if (NR)
+				printf "# host: CPUs late %d times, at most %d ms\n", NR, max
+		}' "$WORK/ticks"
+}
+
 # beats_within SWITCHES PAUSE_MS: no beat lost, no silence, and a pause within bounds.
 beats_within()
 {
@@ -308,6 +370,7 @@ beats_within()
 	EOT
 	diag "heartbeat: $beats beats, $lost out of order, $switches hand-overs," \
 		"pause $pause ms (allowed $2), else at most $gap ms"
+	describe_silences
 	[ "$lost" = 0 ] && [ "$switches" = "$1" ] && [ "$beats" -gt 20 ] &&
 		[ "$pause" -le $(($2 + BEAT_MS)) ] && [ "$gap" -lt "$SILENCE_MS" ]
 }

@@ -107,15 +107,22 @@ selftests()
 		run-tests "$(limit_of "$TESTS/selftests/kvmx" 120)" '/test/selftests/*'
 }
 
+# machine_of SCRIPT: what its line "# machine: RUN_ARG..." wants of the machine.
+machine_of()
+{
+	sed -n 's/^# machine: //p' "$1" | tr ' ' '\n'
+}
+
 # Each end-to-end script gets a machine of its own; lib*.sh are what they share.
 end_to_end()
 {
-	local k=$1 name limit
+	local k=$1 name limit args
 
 	shift
 	limit=$(limit_of "$TESTS/e2e" 280)
 	for name; do
-		in_machine "$k" "$name" -t $((limit + 30)) -q "${PAYLOAD[@]}" \
+		mapfile -t args < <(machine_of "$TESTS/e2e/$name.sh")
+		in_machine "$k" "$name" -t $((limit + 30)) -q "${args[@]}" "${PAYLOAD[@]}" \
 			-f "$VM_DIR/run-tests" -- run-tests "$limit" "/test/e2e/$name.sh"
 	done
 }
@@ -162,7 +169,7 @@ lane_end()
 on_devices()
 {
 	selftests "$1" selftests-vfio -D
-	end_to_end "$1" kvmxctl
+	end_to_end "$1" kvmxctl passthrough
 }
 
 # Two machines at a time for what looks at no clock, and one for what does.
@@ -178,7 +185,7 @@ all_tests()
 	lane_end "$k-devices"
 	for script in "$TESTS"/e2e/*.sh; do
 		script=$(basename "$script" .sh)
-		case $script in '*' | lib* | demo | kvmxctl) continue ;; esac
+		case $script in '*' | lib* | demo | kvmxctl | passthrough) continue ;; esac
 		timed+=("$script")
 	done
 	end_to_end "$k" "${timed[@]}"

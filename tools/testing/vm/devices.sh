@@ -5,7 +5,8 @@
 #
 # edu, a device made for teaching: DMA both ways, MSI and INTx, conventional PCI. One has a bus of
 # its own, two share a group behind a bridge. nvme: PCI Express, FLR, MSI-X. e1000e: PCI Express,
-# reset by way of D3hot, MSI-X.
+# reset by way of D3hot, MSI-X; in its network are a gateway that answers, 10.0.2.2, and 10.0.2.100,
+# which sends back what comes to its port 7, and nothing else.
 
 DEVICE_MODULES=(vfio_iommu_type1 vfio_pci)
 # The kernel's interrupt remapping is part of what makes a group safe to hand out.
@@ -31,5 +32,6 @@ devices_args()
 		-drive "file=$1/nvme.img,if=none,id=nvme,format=raw"
 		-device nvme,bus=port3,serial=kvmx,drive=nvme
 		-device pcie-root-port,id=port4,chassis=4
-		-netdev user,id=net,restrict=on -device e1000e,bus=port4,netdev=net)
+		-netdev user,id=net,restrict=on,guestfwd=tcp:10.0.2.100:7-cmd:cat
+		-device e1000e,bus=port4,netdev=net)
 }

@@ -43,8 +43,15 @@ static uint64_t gfn_of(const struct fake_guest *g, uint64_t page)
 	return page < g->pages / 2 ? page : page + 1000;
 }
 
+static bool is_dma(const struct fake_guest *g, uint64_t page)
+{
+	return page - g->dma_first < g->dma_pages;
+}
+
 static void mark(struct fake_guest *g, uint64_t page)
 {
+	if (is_dma(g, page))
+		return;
 	__atomic_fetch_or(&g->dirty[page / 64], 1ULL << (page % 64), __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(&g->sampled[page / 64], 1ULL << (page % 64), __ATOMIC_SEQ_CST);
 }
@@ -359,7 +366,8 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 		uint64_t bit = 1ULL << (page % 64), old;
 		uint32_t class = KVMX_CLASS_NORMAL;
 
-		if (!(page % 64) && !__atomic_load_n(&g->dirty[page / 64], __ATOMIC_SEQ_CST)) {
+		if (!(page % 64) && !is_dma(g, page) && !is_dma(g, page + 63) &&
+		    !__atomic_load_n(&g->dirty[page / 64], __ATOMIC_SEQ_CST)) {
 			page += 63;
 			continue;
 		}
@@ -369,8 +377,10 @@ static int fake_harvest(void *ctx, struct kvmx_harvest *h)
 			break;
 		}
 		old = __atomic_fetch_and(&g->dirty[page / 64], ~bit, __ATOMIC_SEQ_CST);
-		if (!(old & bit))
+		if (!(old & bit) && !is_dma(g, page))
 			continue;
+		if (!(old & bit))
+			class = KVMX_CLASS_DMA;
 		if (h->flags & KVMX_HARVEST_ABSENT) {
 			const uint64_t *word = (uint64_t *)(g->mem + page * PAGE_BYTES);
 

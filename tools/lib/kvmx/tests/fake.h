@@ -40,6 +40,9 @@ struct fake_guest {
 	uint8_t *mem;
 	struct kvmx_region regions[2];
 	struct fake_load load[FAKE_MAX_LOADS];
+	/* Devices write here, and no log notes it: candidates in each harvest. */
+	uint64_t dma_first;
+	uint64_t dma_pages;
 
 	pthread_t thread;
 	pthread_mutex_t lock;	/* held while the guest writes */

@@ -20,6 +20,8 @@ FIXTURE(scene)
 	struct kvmx_migrate_policy policy;
 	uint64_t burst;
 	uint64_t harvest_ns;
+	uint64_t dma_first;
+	uint64_t dma_pages;
 	struct fake_guest guest;
 	struct fake_dest dest;
 	struct kvmx_migrate_report report;
@@ -95,6 +97,8 @@ static void run(SCENE *sc)
 	fake_init(g, PAGES_ALL, sc->filled);
 	memcpy(g->load, sc->load, sizeof(g->load));
 	g->burst = sc->burst;
+	g->dma_first = sc->dma_first;
+	g->dma_pages = sc->dma_pages;
 	/* About what kvmx-vmm and kvmx.ko take. */
 	g->pause_ns = 500 * 1000;
 	g->save_ns = 1500 * 1000;
@@ -270,6 +274,26 @@ TEST_F(scene, same_content)
 	EXPECT_BYTES(33);
 	EXPECT_LE(1000, self->report.same_pages);
 	EXPECT_FEWER_THAN_PLAIN();
+}
+
+/*
+ * All of it may be written by devices, and some of it is, which nobody notes: sent is what differs.
+ * Whoever believes all of it to be dirty gets nowhere.
+ */
+TEST_F(scene, devices)
+{
+	self->dma_pages = PAGES(32);
+	add_load(self, FAKE_UNIFORM, 8, 256);
+	run(self);
+	EXPECT_LIVE();
+	EXPECT_EQ(PAGES(32), self->report.dma_pages);
+	EXPECT_GE(PAGES(1), self->report.final_pages);
+	EXPECT_BYTES(30);
+	self->policy.mode = KVMX_MODE_PLAIN;
+	self->policy.max_time_ns = 10 * NSEC_PER_SEC;
+	run(self);
+	EXPECT_STAYED();
+	EXPECT_EQ(0, self->report.dma_pages);
 }
 
 TEST_F(scene, impossible_is_told_at_once)

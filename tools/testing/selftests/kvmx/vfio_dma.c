@@ -7,9 +7,11 @@
 #include <kselftest_harness.h>
 #include <linux/pci_regs.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "lib/kx.h"
+#include "lib/nvme.h"
 #include "lib/pass.h"
 #include "lib/vdev.h"
 #include "lib/vm.h"
@@ -18,6 +20,9 @@
 #define PAGES 64
 #define GFN(n) (VM_DATA_GFN + (n))
 #define ROUNDS 60
+/* For each way to log; or as many as KVMX_DMA_WRITES in the environment says. */
+#define NVME_WRITES 5000
+#define SHADOWS 2
 
 FIXTURE(dma) {
 	struct vm vm;
@@ -333,6 +338,85 @@ TEST_F(dma, nothing_lost)
 	EXPECT_EQ(0, shadow_differs(&shadow));
 	close(shadow.tracker);
 	shadow_fini(&shadow);
+}
+
+static unsigned int nvme_writes(void)
+{
+	const char *text = getenv("KVMX_DMA_WRITES");
+	unsigned long n = text ? strtoul(text, NULL, 0) : 0;
+
+	return n ? n : NVME_WRITES;
+}
+
+/* One thing after the other that guests, VMMs and devices do to memory. */
+static int disturb(FIXTURE_DATA(dma) * self, struct vdev *v, uint32_t random, unsigned int page)
+{
+	int err;
+
+	switch (random % 40) {
+	case 0:
+		return vcpu_touch(&self->vm.vcpu[0], VM_DATA + page * PAGE_SIZE, 1, PAGE_SIZE,
+				  random);
+	case 1:
+		memset(self->mem + page * PAGE_SIZE, random, 100);
+		return kx_mark_pages(self->kx, GFN(page), 1);
+	case 2:
+		err = vdev_unmap(v, VM_DATA, PAGES * PAGE_SIZE);
+		if (!err)
+			err = kx_dma(self->kx, false, VM_DATA_GFN, PAGES, 0);
+		return err ?: let_write(v, self->kx, self->mem);
+	default:
+		return 0;
+	}
+}
+
+/*
+ * The same with a device that writes fast, and several trackers: copies made of the harvests of
+ * each are what memory is in the end.
+ */
+TEST_F_TIMEOUT(dma, nothing_lost_of_many, 280)
+{
+	unsigned int i, s, writes = nvme_writes(), first = NVME_PAGES;
+	struct shadow shadow[SHADOWS];
+	struct kvmx_vm_quiesce q;
+	uint32_t seed = 815;
+	struct vdev v;
+	struct nvme n;
+
+	ASSERT_EQ(0, vdev_open_second(&v, VDEV_NVME, &self->edu));
+	ASSERT_EQ(0, let_write(&v, self->kx, self->mem));
+	ASSERT_EQ(0, nvme_start(&n, &v, self->mem, VM_DATA));
+	for (s = 0; s < SHADOWS; s++) {
+		ASSERT_EQ(0, shadow_init(&shadow[s], &self->vm, kx_tracker(self->kx, 0)));
+		shadow[s].fail_every = 3 + 2 * s;
+	}
+	for (i = 0; i < writes; i++) {
+		uint32_t random = next_random(&seed);
+		unsigned int page = first + random / 64 % (PAGES - first);
+
+		ASSERT_EQ(0, disturb(self, &v, random, page));
+		page = first + next_random(&seed) % (PAGES - first);
+		ASSERT_EQ(0, nvme_write(&n, VM_DATA + page * PAGE_SIZE, random / 64 & 1));
+		if (i % 50 == 7) {
+			ASSERT_EQ(0, kx_quiesce(self->kx, KVMX_QUIESCE_TRUST, &q));
+			ASSERT_EQ(0, shadow_update(&shadow[i / 50 % SHADOWS]));
+			EXPECT_EQ(2, kx_resume(self->kx));
+		} else if (i % 20 == 3) {
+			ASSERT_EQ(0, shadow_update(&shadow[random / 128 % SHADOWS]));
+		}
+	}
+	printf("# %u DMA writes of 4096 bytes, and as many of 16\n", writes);
+	ASSERT_EQ(0, kx_quiesce(self->kx, KVMX_QUIESCE_TRUST, &q));
+	/* Where the queues are this process has written, and marked nothing. */
+	ASSERT_EQ(0, kx_mark_pages(self->kx, GFN(0), NVME_PAGES));
+	for (s = 0; s < SHADOWS; s++) {
+		shadow[s].fail_every = 0;
+		ASSERT_EQ(0, shadow_settle(&shadow[s]));
+		EXPECT_EQ(0, shadow_differs(&shadow[s]));
+		close(shadow[s].tracker);
+		shadow_fini(&shadow[s]);
+	}
+	vdev_close(&v);
 }
 
 /* Events tell of devices and of quiesce. */

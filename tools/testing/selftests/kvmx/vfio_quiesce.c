@@ -17,7 +17,7 @@
 #include "lib/vm.h"
 
 #define ON (PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER)
-#define CYCLES 200
+#define CYCLES 1000
 #define VECTORS 3
 
 FIXTURE(quiesce) {
@@ -155,7 +155,7 @@ TEST_F(quiesce, reset_does_not_undo_it)
 	EXPECT_TRUE(dma_works(&self->edu, self->mem));
 }
 
-TEST_F(quiesce, no_interrupt_lost)
+TEST_F_TIMEOUT(quiesce, no_interrupt_lost, 90)
 {
 	int efd = eventfd(0, EFD_NONBLOCK), i, lost = 0, extra = 0;
 	struct kvmx_vm_quiesce q;

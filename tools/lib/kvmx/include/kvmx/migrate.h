@@ -207,6 +207,8 @@ struct kvmx_migrate_progress {
  * @absent_pages: source: pages that needed no look because they were never populated
  * @final_pages: source: pages that were pending when the guest was paused
  * @ignored_pages: source: dirty pages outside of the regions (KVMX_POLICY_PARTIAL)
+ * @dma_pages: source: pages that devices can write to, all compared with what was sent in the
+ *	pause; 0 if content is not compared: then they count as dirty
  * @table_bytes: memory the library used per page of guest memory, in all
  * @state_bytes: size of the device state
  */
@@ -237,6 +239,7 @@ struct kvmx_migrate_report {
 	uint64_t absent_pages;
 	uint64_t final_pages;
 	uint64_t ignored_pages;
+	uint64_t dma_pages;
 	uint64_t table_bytes;
 	uint64_t state_bytes;
 };
