@@ -172,6 +172,37 @@ u64 kvmx_quiet(struct kvmx_vm *vm)
 	return seq;
 }
 
+/*
+ * A quiesce that is to outlive its fd keeps the object, or nobody would know of it any more, and
+ * with that the module.
+ */
+static void set_keep(struct kvmx_vm *vm, bool keep)
+{
+	lockdep_assert_held(&vm->lock);
+	if (vm->quiesce_keep == keep)
+		return;
+	vm->quiesce_keep = keep;
+	if (keep) {
+		__module_get(THIS_MODULE);
+		kref_get(&vm->ref);
+	} else {
+		/* Never the last ones: the caller has its own. */
+		kvmx_vm_put(vm);
+		module_put(THIS_MODULE);
+	}
+}
+
+/**
+ * kvmx_quiesce_death() - a VM dies: nothing has to be kept for it any more
+ * @vm: the VM
+ *
+ * Context: under kvmx_vm.lock, by somebody who holds a reference to the VM.
+ */
+void kvmx_quiesce_death(struct kvmx_vm *vm)
+{
+	set_keep(vm, false);
+}
+
 static int resume(struct kvmx_vm *vm, const struct kvmx_assign_ops *ops)
 {
 	struct kvmx_owner owner = kvmx_owner_of(vm);
@@ -188,7 +219,7 @@ static int resume(struct kvmx_vm *vm, const struct kvmx_assign_ops *ops)
 		return ret;
 	}
 	vm->quiescer = NULL;
-	vm->quiesce_keep = false;
+	set_keep(vm, false);
 	vm->quiesce_trust = false;
 	kvmx_event(vm, KVMX_EVENT_QUIESCED, 0);
 	return ret;
@@ -199,7 +230,7 @@ static int resume(struct kvmx_vm *vm, const struct kvmx_assign_ops *ops)
  * @h: the handle
  * @call: the call, valid
  *
- * Context: under kvmx_vm.lock, in any address space.
+ * Context: under kvmx_vm.lock, in any address space; the caller holds a reference to the VM.
  * Return: 0, or an error as documented in the UAPI.
  */
 int kvmx_vm_quiesce(struct kvmx_handle *h, struct kvmx_call *call)
@@ -230,7 +261,7 @@ int kvmx_vm_quiesce(struct kvmx_handle *h, struct kvmx_call *call)
 		goto put;
 	}
 	vm->quiescer = h;
-	vm->quiesce_keep = a->flags & KVMX_QUIESCE_KEEP;
+	set_keep(vm, a->flags & KVMX_QUIESCE_KEEP);
 	vm->quiesce_trust = a->flags & KVMX_QUIESCE_TRUST;
 	if (!was)
 		kvmx_event(vm, KVMX_EVENT_QUIESCED, 1);

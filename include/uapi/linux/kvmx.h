@@ -951,7 +951,9 @@ struct kvmx_dma_withdraw {
  * range was declared with KVMX_DMA_ALWAYS, if there is no device, or if one is unproven and
  * KVMX_QUIESCE_TRUST was not given.
  *
- * Closing the fd resumes the devices, unless KVMX_QUIESCE_KEEP was given.
+ * Closing the fd resumes the devices, unless KVMX_QUIESCE_KEEP was given: then they, and what is
+ * opened later, stay quiesced until KVMX_VM_RESUME by any VM fd, also one that is opened later, or
+ * until the VM ends. Meanwhile the module cannot be unloaded.
  *
  * May be called by any process that has the fd, and again by the same fd: with other flags these
  * hold. Errors: EBUSY if another VM fd has quiesced the devices; EIO if a device that sleeps
