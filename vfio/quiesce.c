@@ -83,16 +83,38 @@ static void write_master(struct kvmx_pci *d, bool on)
 	pci_write_config_byte(d->core.pdev, PCI_COMMAND, low);
 }
 
-/* vfio-pci changes the command register under memory_lock. */
-static void set_master(struct kvmx_pci *d, bool on)
+/*
+ * Keeps everybody else's hands off the command register and MSI-X control: vfio-pci changes the
+ * former, word by word, under igate (INTx) and under memory_lock (everything else, its resets
+ * too), and MSI-X under both; a reset that is not VFIO's locks the configuration space. While any
+ * of them is at work, what the registers say is not what they will say.
+ */
+static void regs_lock(struct kvmx_pci *d)
 {
 	lockdep_assert_held(&d->lock);
+	mutex_lock(&d->core.igate);
 	down_write(&d->core.memory_lock);
-	write_master(d, on);
-	up_write(&d->core.memory_lock);
+	pci_cfg_access_lock(d->core.pdev);
 }
 
-/* Messages wait in the device while this is set, rather than being lost. */
+static void regs_unlock(struct kvmx_pci *d)
+{
+	pci_cfg_access_unlock(d->core.pdev);
+	up_write(&d->core.memory_lock);
+	mutex_unlock(&d->core.igate);
+}
+
+static void set_master(struct kvmx_pci *d, bool on)
+{
+	regs_lock(d);
+	write_master(d, on);
+	regs_unlock(d);
+}
+
+/*
+ * Messages wait in the device while this is set, rather than being lost. Under regs_lock(), or by
+ * the reset that locks it out.
+ */
 static void mask_msix(struct kvmx_pci *d, bool mask)
 {
 	struct pci_dev *pdev = d->core.pdev;
@@ -108,12 +130,10 @@ static void mask_msix(struct kvmx_pci *d, bool mask)
 }
 
 /* INTx that vfio-pci has masked already waits for the VMM, not for us. */
-static void mask_intx(struct kvmx_pci *d, unsigned long scratch)
+static bool intx_wants_mask(struct kvmx_pci *d, u16 cmd)
 {
-	if (d->core.irq_type != VFIO_PCI_INTX_IRQ_INDEX ||
-	    (d->core.pci_2_3 && command(d) & PCI_COMMAND_INTX_DISABLE))
-		return;
-	d->intx_masked = !set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_MASK, 1);
+	return d->core.irq_type == VFIO_PCI_INTX_IRQ_INDEX &&
+	       !(d->core.pci_2_3 && cmd & PCI_COMMAND_INTX_DISABLE);
 }
 
 static void unmask_intx(struct kvmx_pci *d, unsigned long scratch)
@@ -141,6 +161,8 @@ static void replay(struct kvmx_pci *d, unsigned long scratch)
  */
 static int hold(struct kvmx_pci *d, u32 who, unsigned long scratch)
 {
+	bool intx = false;
+	u16 cmd;
 	int err;
 
 	lockdep_assert_held(&d->lock);
@@ -148,51 +170,63 @@ static int hold(struct kvmx_pci *d, u32 who, unsigned long scratch)
 		err = pm_runtime_resume_and_get(&d->core.pdev->dev);
 		if (err < 0)
 			return -EIO;
-		d->drained = false;
-		d->owed = false;
-		if (scratch)
-			mask_intx(d, scratch);
+	}
+	regs_lock(d);
+	if (!d->holds) {
+		cmd = command(d);
+		intx = scratch && intx_wants_mask(d, cmd);
 		mask_msix(d, true);
-		d->master = command(d) & PCI_COMMAND_MASTER;
+		/* What it is owed it has not got yet. */
+		d->master = d->owed || cmd & PCI_COMMAND_MASTER;
+		d->owed = false;
+		d->drained = false;
 	}
 	/* Before bus mastering goes off, so that a reset after that finds it. */
 	WRITE_ONCE(d->holds, d->holds | who);
-	set_master(d, false);
+	write_master(d, false);
+	regs_unlock(d);
+	if (intx)
+		d->intx_masked = !set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_MASK, 1);
 	return 0;
 }
 
-/*
- * Somebody may have switched bus mastering on. Returns at once if it is off, as nearly always.
- * Takes no lock: a reset is done under locks that are taken under ours.
- */
-static void off_again(struct kvmx_pci *d)
+static bool is_on(u16 cmd)
 {
-	u16 cmd = command(d);
-
-	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))
-		return;
-	write_master(d, false);
-	atomic64_set(&d->seq, kvmx_quiet_next());
+	return !PCI_POSSIBLE_ERROR(cmd) && cmd & PCI_COMMAND_MASTER;
 }
 
 /*
  * Waits until nothing of a device is under way. To read its configuration pushes what it has
- * written before it; what it has asked for, it must say itself.
+ * written before it; what it has asked for, it must say itself. A device that cannot be switched
+ * off is never drained, whatever it says.
  */
 static void drain(struct kvmx_pci *d)
 {
 	struct pci_dev *pdev = d->core.pdev;
-	bool answers;
+	u16 cmd;
 
 	lockdep_assert_held(&d->lock);
 	if (d->drained)
 		return;
-	/* Who changes INTx in the same register may have put back what was there before. */
-	off_again(d);
-	answers = !PCI_POSSIBLE_ERROR(command(d));
-	d->proven = answers && pci_is_pcie(pdev) && pci_wait_for_pending_transaction(pdev);
-	d->drained = true;
+	cmd = command(d);
+	d->drained = !is_on(cmd);
+	d->proven = d->drained && !PCI_POSSIBLE_ERROR(cmd) && pci_is_pcie(pdev) &&
+		    pci_wait_for_pending_transaction(pdev);
 	atomic64_set(&d->seq, kvmx_quiet_next());
+}
+
+/*
+ * Something vfio-pci does not know of may have switched bus mastering on: the device itself, a
+ * driver for all of a bus, root. Returns at once if it is off, as nearly always.
+ */
+static void off_again(struct kvmx_pci *d)
+{
+	lockdep_assert_held(&d->lock);
+	if (!is_on(command(d)))
+		return;
+	set_master(d, false);
+	d->drained = false;
+	drain(d);
 }
 
 /* The opposite of hold(): everything as it was, or as the guest has wished meanwhile. */
@@ -207,10 +241,12 @@ static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
 	d->drained = false;
 	atomic64_set(&d->seq, kvmx_quiet_next());
 	/* In D3hot it would be forgotten on the way to D0. */
+	regs_lock(d);
 	d->owed = d->master && kvmx_power(d->core.pdev) >= KVMX_D3HOT;
 	if (d->master && !d->owed)
-		set_master(d, true);
+		write_master(d, true);
 	mask_msix(d, false);
+	regs_unlock(d);
 	unmask_intx(d, scratch);
 	replay(d, scratch);
 	pm_runtime_put(&d->core.pdev->dev);
@@ -220,12 +256,18 @@ static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
  * kvmx_hold_after_reset() - a device was reset, and its configuration restored
  * @d: the device
  *
- * Context: under the device's lock; kvmx_pci.lock may be held or not.
+ * Whatever its registers say now, a reset that is particular to a device may have let it do DMA.
+ *
+ * Context: under the device's lock, with its configuration space locked. kvmx_pci.lock, and
+ * vfio-pci's own, may be held or not: none must be taken.
  */
 void kvmx_hold_after_reset(struct kvmx_pci *d)
 {
-	if (READ_ONCE(d->holds))
-		off_again(d);
+	if (!READ_ONCE(d->holds))
+		return;
+	write_master(d, false);
+	mask_msix(d, true);
+	atomic64_set(&d->seq, kvmx_quiet_next());
 }
 
 /**
@@ -272,7 +314,9 @@ void kvmx_hold_close(struct kvmx_pci *d)
 	mutex_lock(&d->lock);
 	d->life = KVMX_PCI_CLOSING;
 	if (d->holds) {
+		regs_lock(d);
 		mask_msix(d, false);
+		regs_unlock(d);
 		pm_runtime_put(&d->core.pdev->dev);
 	}
 	WRITE_ONCE(d->holds, 0);
@@ -537,8 +581,11 @@ static u64 device_quiet(struct kvmx_pci *d, bool trust)
 	u64 seq = 0;
 
 	mutex_lock(&d->lock);
-	if (d->life == KVMX_PCI_OPEN && d->holds && d->drained && (d->proven || trust))
-		seq = atomic64_read(&d->seq);
+	if (d->life == KVMX_PCI_OPEN && d->holds) {
+		off_again(d);
+		if (d->drained && (d->proven || trust))
+			seq = atomic64_read(&d->seq);
+	}
 	mutex_unlock(&d->lock);
 	return seq;
 }
@@ -573,7 +620,7 @@ static u32 device_state(struct kvmx_pci *d)
 	u32 state = KVMX_DEV_OPEN;
 
 	lockdep_assert_held(&d->lock);
-	if (d->holds ? d->master : command(d) & PCI_COMMAND_MASTER)
+	if (d->holds || d->owed ? d->master : is_on(command(d)))
 		state |= KVMX_DEV_MASTER;
 	if (d->holds)
 		state |= KVMX_DEV_QUIESCED;

@@ -4,7 +4,7 @@
  *
  * Lock order, outermost first: VFIO's locks under which a device is opened and closed (dev_set's,
  * and the group's), kvmx_vm.lock of kvmx.ko on its calls, kvmx_pci.lock; inside that vfio-pci's own
- * locks, and mmap_lock. Also kvmx_lease_lock, kvmx_open_lock: neither is held while kvmx_pci.lock
+ * igate and then memory_lock, and inside those PCI's lock of the configuration space. Also kvmx_lease_lock, kvmx_open_lock: neither is held while kvmx_pci.lock
  * is waited for, since a guest can have that held for as long as its device takes for a reset.
  */
 #ifndef KVMX_VFIO_H
