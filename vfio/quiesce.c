@@ -12,6 +12,7 @@
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/slab.h>
@@ -32,18 +33,49 @@ u64 kvmx_quiet_next(void)
 	return atomic64_inc_return(&quiet_seq);
 }
 
-static unsigned long scratch_map(void)
+/**
+ * struct scratch - a page in the VMM's address space
+ * @at: where it is
+ * @page: the page; pinned, so that it need not be waited for under a lock
+ */
+struct scratch {
+	unsigned long at;
+	struct page *page;
+};
+
+static int scratch_map(struct scratch *s)
 {
-	return vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	int n;
+
+	s->at = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	if (IS_ERR_VALUE(s->at))
+		return s->at;
+	n = pin_user_pages_fast(s->at, 1, FOLL_WRITE, &s->page);
+	if (n == 1)
+		return 0;
+	vm_munmap(s->at, PAGE_SIZE);
+	return n < 0 ? n : -EFAULT;
 }
 
-static void scratch_unmap(unsigned long scratch)
+static void scratch_unmap(const struct scratch *s)
 {
-	vm_munmap(scratch, PAGE_SIZE);
+	unpin_user_page(s->page);
+	vm_munmap(s->at, PAGE_SIZE);
+}
+
+/* Fails if the VMM has put something else there. */
+static int scratch_put(const struct scratch *s, const void *data, size_t bytes)
+{
+	bool failed;
+
+	pagefault_disable();
+	failed = copy_to_user((void __user *)s->at, data, bytes);
+	pagefault_enable();
+	return failed ? -EFAULT : 0;
 }
 
 /* VFIO_DEVICE_SET_IRQS without data. */
-static int set_irqs(struct kvmx_pci *d, unsigned long scratch, u32 action, u32 count)
+static int set_irqs(struct kvmx_pci *d, const struct scratch *scratch, u32 action, u32 count)
 {
 	struct vfio_irq_set set = {
 		.argsz = sizeof(set),
@@ -52,12 +84,19 @@ static int set_irqs(struct kvmx_pci *d, unsigned long scratch, u32 action, u32 c
 		.count = count,
 	};
 
+	int err;
+
+	lockdep_assert_held(&d->lock);
 	/* No count would mean to disable them. */
 	if (!count)
 		return 0;
-	if (copy_to_user((void __user *)scratch, &set, sizeof(set)))
-		return -EFAULT;
-	return vfio_pci_core_ioctl(&d->core.vdev, VFIO_DEVICE_SET_IRQS, scratch);
+	err = scratch_put(scratch, &set, sizeof(set));
+	if (err)
+		return err;
+	pagefault_disable();
+	err = vfio_pci_core_ioctl(&d->core.vdev, VFIO_DEVICE_SET_IRQS, scratch->at);
+	pagefault_enable();
+	return err;
 }
 
 static u16 command(struct kvmx_pci *d)
@@ -136,14 +175,14 @@ static bool intx_wants_mask(struct kvmx_pci *d, u16 cmd)
 	       !(d->core.pci_2_3 && cmd & PCI_COMMAND_INTX_DISABLE);
 }
 
-static void unmask_intx(struct kvmx_pci *d, unsigned long scratch)
+static void unmask_intx(struct kvmx_pci *d, const struct scratch *scratch)
 {
 	if (d->intx_masked && d->core.irq_type == VFIO_PCI_INTX_IRQ_INDEX)
 		set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_UNMASK, 1);
 	d->intx_masked = false;
 }
 
-static void replay(struct kvmx_pci *d, unsigned long scratch)
+static void replay(struct kvmx_pci *d, const struct scratch *scratch)
 {
 	int n;
 
@@ -156,10 +195,10 @@ static void replay(struct kvmx_pci *d, unsigned long scratch)
 }
 
 /*
- * Switches bus mastering off and masks interrupts. @scratch is 0 if no interrupt can be enabled.
+ * Switches bus mastering off and masks interrupts. @scratch is NULL if no interrupt can be enabled.
  * A device that sleeps is woken and kept awake, since sleep ends with its state restored.
  */
-static int hold(struct kvmx_pci *d, u32 who, unsigned long scratch)
+static int hold(struct kvmx_pci *d, u32 who, const struct scratch *scratch)
 {
 	bool intx = false;
 	u16 cmd;
@@ -178,7 +217,7 @@ static int hold(struct kvmx_pci *d, u32 who, unsigned long scratch)
 		mask_msix(d, true);
 		/* What it is owed it has not got yet. */
 		d->master = d->owed || cmd & PCI_COMMAND_MASTER;
-		d->owed = false;
+		WRITE_ONCE(d->owed, false);
 		d->drained = false;
 	}
 	/* Before bus mastering goes off, so that a reset after that finds it. */
@@ -230,7 +269,7 @@ static void off_again(struct kvmx_pci *d)
 }
 
 /* The opposite of hold(): everything as it was, or as the guest has wished meanwhile. */
-static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
+static void release(struct kvmx_pci *d, u32 who, const struct scratch *scratch)
 {
 	lockdep_assert_held(&d->lock);
 	if (!(d->holds & who))
@@ -242,7 +281,7 @@ static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
 	atomic64_set(&d->seq, kvmx_quiet_next());
 	/* In D3hot it would be forgotten on the way to D0. */
 	regs_lock(d);
-	d->owed = d->master && kvmx_power(d->core.pdev) >= KVMX_D3HOT;
+	WRITE_ONCE(d->owed, d->master && kvmx_power(d->core.pdev) >= KVMX_D3HOT);
 	if (d->master && !d->owed)
 		write_master(d, true);
 	mask_msix(d, false);
@@ -250,6 +289,29 @@ static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
 	unmask_intx(d, scratch);
 	replay(d, scratch);
 	pm_runtime_put(&d->core.pdev->dev);
+}
+
+static bool seen_otherwise(const struct kvmx_pci *d)
+{
+	return READ_ONCE(d->holds) || READ_ONCE(d->owed);
+}
+
+/* A device that was resumed asleep gets what it is owed as soon as it is awake. */
+static void pay(struct kvmx_pci *d)
+{
+	lockdep_assert_held(&d->lock);
+	if (!d->owed || kvmx_power(d->core.pdev) != KVMX_D0)
+		return;
+	set_master(d, true);
+	WRITE_ONCE(d->owed, false);
+}
+
+/* What was done to a device may have ended a sleep or begun a reset. */
+static void written(struct kvmx_pci *d)
+{
+	if (d->holds)
+		off_again(d);
+	pay(d);
 }
 
 /**
@@ -276,11 +338,10 @@ void kvmx_hold_after_reset(struct kvmx_pci *d)
  */
 void kvmx_hold_again(struct kvmx_pci *d)
 {
-	if (!READ_ONCE(d->holds))
+	if (!seen_otherwise(d))
 		return;
 	mutex_lock(&d->lock);
-	if (d->holds)
-		off_again(d);
+	written(d);
 	mutex_unlock(&d->lock);
 }
 
@@ -295,12 +356,12 @@ void kvmx_hold_open(struct kvmx_pci *d)
 	mutex_lock(&d->lock);
 	d->life = KVMX_PCI_OPEN;
 	kvmx_assign_identify(&d->owner, &id);
-	if (id.quiesced && !hold(d, KVMX_HOLD_VM, 0)) {
+	if (id.quiesced && !hold(d, KVMX_HOLD_VM, NULL)) {
 		drain(d);
 		/* A resume that has not seen this hold has withdrawn its cause before. */
 		kvmx_assign_identify(&d->owner, &id);
 		if (!id.quiesced)
-			release(d, KVMX_HOLD_VM, 0);
+			release(d, KVMX_HOLD_VM, NULL);
 	}
 	mutex_unlock(&d->lock);
 }
@@ -321,7 +382,7 @@ void kvmx_hold_close(struct kvmx_pci *d)
 	}
 	WRITE_ONCE(d->holds, 0);
 	d->drained = false;
-	d->owed = false;
+	WRITE_ONCE(d->owed, false);
 	d->intx_masked = false;
 	mutex_unlock(&d->lock);
 }
@@ -334,17 +395,18 @@ void kvmx_hold_close(struct kvmx_pci *d)
  */
 int kvmx_hold_fd(struct kvmx_pci *d)
 {
-	unsigned long scratch = scratch_map();
+	struct scratch scratch;
 	int err;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	err = scratch_map(&scratch);
+	if (err)
+		return err;
 	mutex_lock(&d->lock);
-	err = hold(d, KVMX_HOLD_FD, scratch);
+	err = hold(d, KVMX_HOLD_FD, &scratch);
 	if (!err)
 		drain(d);
 	mutex_unlock(&d->lock);
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return err;
 }
 
@@ -356,14 +418,16 @@ int kvmx_hold_fd(struct kvmx_pci *d)
  */
 int kvmx_release_fd(struct kvmx_pci *d)
 {
-	unsigned long scratch = scratch_map();
+	struct scratch scratch;
+	int err;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	err = scratch_map(&scratch);
+	if (err)
+		return err;
 	mutex_lock(&d->lock);
-	release(d, KVMX_HOLD_FD, scratch);
+	release(d, KVMX_HOLD_FD, &scratch);
 	mutex_unlock(&d->lock);
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return 0;
 }
 
@@ -373,6 +437,50 @@ static int master_byte(loff_t pos, size_t n)
 	u64 at = pos & VFIO_PCI_OFFSET_MASK;
 
 	return at <= PCI_COMMAND && at + n > PCI_COMMAND ? PCI_COMMAND - at : -1;
+}
+
+/* How often memory that was there a moment ago may have gone before we take it for a trick. */
+#define MAX_TRIES	16
+
+/*
+ * Reads or writes with page faults off: a user who lets us wait for his memory must not let those
+ * wait who want the lock.
+ */
+static ssize_t config_rw(struct kvmx_pci *d, char __user *buf, size_t count, loff_t *ppos,
+			 bool write)
+{
+	ssize_t ret;
+
+	lockdep_assert_held(&d->lock);
+	pagefault_disable();
+	if (write)
+		ret = vfio_pci_core_write(&d->core.vdev, buf, count, ppos);
+	else
+		ret = vfio_pci_core_read(&d->core.vdev, buf, count, ppos);
+	pagefault_enable();
+	return ret;
+}
+
+static ssize_t read_locked(struct kvmx_pci *d, char __user *buf, size_t count, loff_t *ppos,
+			   int at)
+{
+	ssize_t ret;
+	u8 byte;
+
+	lockdep_assert_held(&d->lock);
+	ret = config_rw(d, buf, count, ppos, false);
+	if (ret <= at || !seen_otherwise(d))
+		return ret;
+	pagefault_disable();
+	if (get_user(byte, (u8 __user *)buf + at))
+		ret = -EFAULT;
+	byte &= ~PCI_COMMAND_MASTER;
+	if (d->master)
+		byte |= PCI_COMMAND_MASTER;
+	if (ret > 0 && put_user(byte, (u8 __user *)buf + at))
+		ret = -EFAULT;
+	pagefault_enable();
+	return ret;
 }
 
 /**
@@ -386,50 +494,84 @@ static int master_byte(loff_t pos, size_t n)
  */
 ssize_t kvmx_config_read(struct kvmx_pci *d, char __user *buf, size_t count, loff_t *ppos)
 {
-	loff_t pos = *ppos;
+	int at = master_byte(*ppos, count), tries = 0;
+	loff_t pos;
 	ssize_t ret;
-	u8 byte;
-	int at;
 
-	ret = vfio_pci_core_read(&d->core.vdev, buf, count, ppos);
-	at = ret > 0 ? master_byte(pos, ret) : -1;
-	if (at < 0 || !READ_ONCE(d->holds))
-		return ret;
-	if (get_user(byte, (u8 __user *)buf + at))
-		return -EFAULT;
-	byte &= ~PCI_COMMAND_MASTER;
-	if (READ_ONCE(d->master))
-		byte |= PCI_COMMAND_MASTER;
-	return put_user(byte, (u8 __user *)buf + at) ? -EFAULT : ret;
+	if (at < 0)
+		return vfio_pci_core_read(&d->core.vdev, buf, count, ppos);
+	count = min(count, PAGE_SIZE);
+	do {
+		if (fault_in_writeable(buf, count))
+			return -EFAULT;
+		pos = *ppos;
+		/* What is read, and what is made of it, must not be of before and after a resume. */
+		mutex_lock(&d->lock);
+		ret = read_locked(d, buf, count, &pos, at);
+		mutex_unlock(&d->lock);
+	} while (ret == -EFAULT && ++tries < MAX_TRIES);
+	*ppos = pos;
+	return ret;
 }
 
-/* Writes the command register of a quiesced device, and what is around it, without that bit. */
-static ssize_t write_held(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
+static ssize_t write_locked(struct kvmx_pci *d, u8 *bytes, const struct scratch *scratch,
+			    size_t count, loff_t *ppos, int at)
+{
+	bool wish = bytes[at] & PCI_COMMAND_MASTER;
+	ssize_t ret;
+	int err;
+
+	lockdep_assert_held(&d->lock);
+	if (d->holds)
+		bytes[at] &= ~PCI_COMMAND_MASTER;
+	err = scratch_put(scratch, bytes, count);
+	if (err)
+		return err;
+	ret = config_rw(d, (char __user *)scratch->at, count, ppos, true);
+	if (ret <= at)
+		return ret;
+	/* The guest's last word. */
+	if (d->holds)
+		d->master = wish;
+	else if (!wish)
+		WRITE_ONCE(d->owed, false);
+	return ret;
+}
+
+/* -EAGAIN: the guest's wish is not what the device may get. */
+static ssize_t write_as_is(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
+			   int at)
+{
+	ssize_t ret = -EAGAIN;
+
+	mutex_lock(&d->lock);
+	if (at < 0 || !seen_otherwise(d)) {
+		ret = config_rw(d, (char __user *)buf, count, ppos, true);
+		written(d);
+	}
+	mutex_unlock(&d->lock);
+	return ret;
+}
+
+/* The command register, and what is around it, without what the device may not get. */
+static ssize_t write_wish(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
 			  int at)
 {
-	unsigned long scratch;
+	struct scratch scratch;
 	ssize_t ret;
-	u8 *bytes, wish;
+	u8 *bytes;
 
-	count = min(count, PAGE_SIZE);
 	bytes = memdup_user(buf, count);
 	if (IS_ERR(bytes))
 		return PTR_ERR(bytes);
-	scratch = scratch_map();
-	if (IS_ERR_VALUE(scratch)) {
-		ret = scratch;
+	ret = scratch_map(&scratch);
+	if (ret)
 		goto free;
-	}
-	wish = bytes[at];
-	bytes[at] &= ~PCI_COMMAND_MASTER;
-	ret = -EFAULT;
-	if (copy_to_user((void __user *)scratch, bytes, count))
-		goto unmap;
-	ret = vfio_pci_core_write(&d->core.vdev, (const char __user *)scratch, count, ppos);
-	if (ret > at)
-		WRITE_ONCE(d->master, wish & PCI_COMMAND_MASTER);
-unmap:
-	scratch_unmap(scratch);
+	mutex_lock(&d->lock);
+	ret = write_locked(d, bytes, &scratch, count, ppos, at);
+	written(d);
+	mutex_unlock(&d->lock);
+	scratch_unmap(&scratch);
 free:
 	kfree(bytes);
 	return ret;
@@ -446,23 +588,16 @@ free:
  */
 ssize_t kvmx_config_write(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos)
 {
-	int at = master_byte(*ppos, count);
+	int at = master_byte(*ppos, count), tries = 0;
 	ssize_t ret;
 
-	mutex_lock(&d->lock);
-	if (d->holds && at >= 0)
-		ret = write_held(d, buf, count, ppos, at);
-	else
-		ret = vfio_pci_core_write(&d->core.vdev, buf, count, ppos);
-	/* It may have ended a sleep or begun a reset. */
-	if (d->holds)
-		off_again(d);
-	if (d->owed && kvmx_power(d->core.pdev) == KVMX_D0) {
-		set_master(d, true);
-		d->owed = false;
-	}
-	mutex_unlock(&d->lock);
-	return ret;
+	count = min(count, PAGE_SIZE);
+	do {
+		if (fault_in_readable(buf, count))
+			return -EFAULT;
+		ret = write_as_is(d, buf, count, ppos, at);
+	} while (ret == -EFAULT && ++tries < MAX_TRIES);
+	return ret == -EAGAIN && at >= 0 ? write_wish(d, buf, count, ppos, at) : ret;
 }
 
 /* Whether a device can be worked on; if so, it is locked. */
@@ -475,7 +610,7 @@ static bool lock_open(struct kvmx_pci *d)
 	return false;
 }
 
-static u32 release_all(struct kvmx_open_refs *refs, unsigned long scratch)
+static u32 release_all(struct kvmx_open_refs *refs, const struct scratch *scratch)
 {
 	u32 i, n = 0;
 
@@ -492,7 +627,7 @@ static u32 release_all(struct kvmx_open_refs *refs, unsigned long scratch)
 }
 
 /* Stops all devices. Those that were stopped before stay so, whatever happens. */
-static int hold_all(struct kvmx_open_refs *refs, unsigned long scratch)
+static int hold_all(struct kvmx_open_refs *refs, const struct scratch *scratch)
 {
 	bool was = false;
 	int err = 0;
@@ -524,19 +659,20 @@ static int hold_all(struct kvmx_open_refs *refs, unsigned long scratch)
  */
 int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unproven)
 {
-	unsigned long scratch = scratch_map();
 	struct kvmx_open_refs refs;
+	struct scratch scratch;
 	int err;
 	u32 i;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	err = scratch_map(&scratch);
+	if (err)
+		return err;
 	*nr_devices = 0;
 	*nr_unproven = 0;
 	err = kvmx_open_get(owner, &refs);
 	if (err)
 		goto unmap;
-	err = hold_all(&refs, scratch);
+	err = hold_all(&refs, &scratch);
 	for (i = 0; i < refs.nr && !err; i++) {
 		if (!lock_open(refs.dev[i]))
 			continue;
@@ -547,7 +683,7 @@ int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unprov
 	}
 	kvmx_open_put(&refs);
 unmap:
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return err;
 }
 
@@ -559,19 +695,20 @@ unmap:
  */
 int kvmx_resume(const struct kvmx_owner *owner)
 {
-	unsigned long scratch = scratch_map();
 	struct kvmx_open_refs refs;
+	struct scratch scratch;
 	int ret;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	ret = scratch_map(&scratch);
+	if (ret)
+		return ret;
 	ret = kvmx_open_get(owner, &refs);
 	if (ret)
 		goto unmap;
-	ret = release_all(&refs, scratch);
+	ret = release_all(&refs, &scratch);
 	kvmx_open_put(&refs);
 unmap:
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return ret;
 }
 

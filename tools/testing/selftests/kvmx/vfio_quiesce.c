@@ -446,6 +446,47 @@ TEST_F(express, survives_sleep_and_reset)
 	EXPECT_TRUE(really_on(self->dev.bdf));
 }
 
+/* Resumed while asleep, a device is owed what the guest last wished, not what it did once. */
+TEST_F(express, owed_while_asleep)
+{
+	int pm = vdev_cap(&self->dev, PCI_CAP_ID_PM);
+	struct kvmx_vm_quiesce q;
+
+	ASSERT_LT(0, pm);
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	/* Until then the guest sees it. */
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	EXPECT_EQ(1, kx_resume(self->kx));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	/* A second quiesce forgets nothing. */
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 0));
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	EXPECT_EQ(1, kx_resume(self->kx));
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	EXPECT_EQ(1, kx_resume(self->kx));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 0));
+	EXPECT_TRUE(really_on(self->dev.bdf));
+	/* The guest no longer wants it. */
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	EXPECT_EQ(1, kx_resume(self->kx));
+	ASSERT_EQ(0, vdev_set_command(&self->dev, PCI_COMMAND_MEMORY));
+	EXPECT_EQ(PCI_COMMAND_MEMORY, vdev_command(&self->dev) & ON);
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 0));
+	EXPECT_FALSE(really_on(self->dev.bdf));
+	/* A reset wakes it, too. */
+	ASSERT_EQ(0, vdev_set_command(&self->dev, ON));
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	EXPECT_EQ(1, kx_resume(self->kx));
+	ASSERT_EQ(0, vdev_reset(&self->dev));
+	EXPECT_TRUE(really_on(self->dev.bdf));
+}
+
 TEST_F(express, replays_every_enabled_vector)
 {
 	struct kvmx_vm_quiesce q;
