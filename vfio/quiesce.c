@@ -7,8 +7,8 @@
  *
  * vfio-pci keeps its interrupt state to itself, and its functions take pointers to user space. So
  * interrupts are masked and triggered with vfio-pci's own ioctl, whose argument lies for a moment
- * in a page of the caller's address space. What another thread does to it there it could as well do
- * with that ioctl itself.
+ * in a page of the VMM's address space: these functions are called there and nowhere else. What
+ * another thread does to it there it could as well do with that ioctl itself.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
@@ -45,16 +45,13 @@ struct scratch {
 
 static int scratch_map(struct scratch *s)
 {
-	int n;
-
 	s->at = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
 	if (IS_ERR_VALUE(s->at))
-		return s->at;
-	n = pin_user_pages_fast(s->at, 1, FOLL_WRITE, &s->page);
-	if (n == 1)
+		return -ENOMEM;
+	if (pin_user_pages_fast(s->at, 1, FOLL_WRITE, &s->page) == 1)
 		return 0;
 	vm_munmap(s->at, PAGE_SIZE);
-	return n < 0 ? n : -EFAULT;
+	return -ENOMEM;
 }
 
 static void scratch_unmap(const struct scratch *s)
@@ -345,22 +342,27 @@ void kvmx_hold_again(struct kvmx_pci *d)
 	mutex_unlock(&d->lock);
 }
 
+/* A device without an association belongs to every VM of its process. */
+static bool wanted_quiesced(const struct kvmx_pci *d)
+{
+	struct kvmx_identity id;
+
+	kvmx_assign_identify(&d->owner, &id);
+	return id.quiesced;
+}
+
 /**
  * kvmx_hold_open() - a device has been opened; quiesce it if its VM is
  * @d: the device, with no interrupt enabled yet
  */
 void kvmx_hold_open(struct kvmx_pci *d)
 {
-	struct kvmx_identity id;
-
 	mutex_lock(&d->lock);
 	d->life = KVMX_PCI_OPEN;
-	kvmx_assign_identify(&d->owner, &id);
-	if (id.quiesced && !hold(d, KVMX_HOLD_VM, NULL)) {
+	if (wanted_quiesced(d) && !hold(d, KVMX_HOLD_VM, NULL)) {
 		drain(d);
 		/* A resume that has not seen this hold has withdrawn its cause before. */
-		kvmx_assign_identify(&d->owner, &id);
-		if (!id.quiesced)
+		if (!wanted_quiesced(d))
 			release(d, KVMX_HOLD_VM, NULL);
 	}
 	mutex_unlock(&d->lock);
@@ -619,17 +621,17 @@ static u32 release_all(struct kvmx_open_refs *refs, const struct scratch *scratc
 
 		if (!lock_open(d))
 			continue;
-		n += !!(d->holds & KVMX_HOLD_VM);
-		release(d, KVMX_HOLD_VM, scratch);
+		if (!wanted_quiesced(d)) {
+			n += !!(d->holds & KVMX_HOLD_VM);
+			release(d, KVMX_HOLD_VM, scratch);
+		}
 		mutex_unlock(&d->lock);
 	}
 	return n;
 }
 
-/* Stops all devices. Those that were stopped before stay so, whatever happens. */
 static int hold_all(struct kvmx_open_refs *refs, const struct scratch *scratch)
 {
-	bool was = false;
 	int err = 0;
 	u32 i;
 
@@ -638,12 +640,9 @@ static int hold_all(struct kvmx_open_refs *refs, const struct scratch *scratch)
 
 		if (!lock_open(d))
 			continue;
-		was |= d->holds & KVMX_HOLD_VM;
 		err = hold(d, KVMX_HOLD_VM, scratch);
 		mutex_unlock(&d->lock);
 	}
-	if (err && !was)
-		release_all(refs, scratch);
 	return err;
 }
 
@@ -655,7 +654,7 @@ static int hold_all(struct kvmx_open_refs *refs, const struct scratch *scratch)
  *
  * All are stopped before the first is waited for.
  *
- * Return: 0, or an error as documented in the UAPI: then none is.
+ * Return: 0, or an error as documented in the UAPI: then some may be.
  */
 int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unproven)
 {

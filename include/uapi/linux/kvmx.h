@@ -949,7 +949,8 @@ struct kvmx_dma_withdraw {
  * When all devices are quiesced and drained, one more complete pass of HARVEST returns the pages
  * of all DMA ranges, and passes after it do not until a device can write again. They do, if a
  * range was declared with KVMX_DMA_ALWAYS, if there is no device, or if one is unproven and
- * KVMX_QUIESCE_TRUST was not given.
+ * KVMX_QUIESCE_TRUST was not given. A device whose bus mastering cannot be switched off is never
+ * believed.
  *
  * Closing the fd resumes the devices, unless KVMX_QUIESCE_KEEP was given: then they, and what is
  * opened later, stay quiesced until KVMX_VM_RESUME by any VM fd, also one that is opened later, or
@@ -957,7 +958,7 @@ struct kvmx_dma_withdraw {
  *
  * May be called by any process that has the fd, and again by the same fd: with other flags these
  * hold. Errors: EBUSY if another VM fd has quiesced the devices; EIO if a device that sleeps
- * cannot be woken: then none is quiesced.
+ * cannot be woken; ENOMEM as VM_RESUME. Then none is quiesced, or those that were before still are.
  */
 struct kvmx_vm_quiesce {
 	__u32 size;
@@ -981,8 +982,10 @@ struct kvmx_vm_quiesce {
  * A device stays quiesced that was quiesced by its own fd, too (VFIO_DEVICE_FEATURE_BUS_MASTER:
  * CLEAR_MASTER quiesces the device, SET_MASTER resumes it).
  *
- * Errors: ENOMEM if the caller's address space has no room for a page that is needed for a moment:
- * then nothing was resumed.
+ * A device without an association that another VM of its process has quiesced, too, stays so.
+ *
+ * Errors: ENOMEM, also if the VMM's address space has no room, or its limit of locked memory, for a
+ * page that is needed for a moment: then nothing was resumed.
  */
 struct kvmx_vm_resume {
 	__u32 size;
