@@ -72,12 +72,13 @@ static int scratch_put(const struct scratch *s, const void *data, size_t bytes)
 }
 
 /* VFIO_DEVICE_SET_IRQS without data. */
-static int set_irqs(struct kvmx_pci *d, const struct scratch *scratch, u32 action, u32 count)
+static int set_irqs(struct kvmx_pci *d, const struct scratch *scratch, u32 index, u32 action,
+		    u32 count)
 {
 	struct vfio_irq_set set = {
 		.argsz = sizeof(set),
 		.flags = VFIO_IRQ_SET_DATA_NONE | action,
-		.index = d->core.irq_type,
+		.index = index,
 		.count = count,
 	};
 
@@ -175,20 +176,35 @@ static bool intx_wants_mask(struct kvmx_pci *d, u16 cmd)
 static void unmask_intx(struct kvmx_pci *d, const struct scratch *scratch)
 {
 	if (d->intx_masked && d->core.irq_type == VFIO_PCI_INTX_IRQ_INDEX)
-		set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_UNMASK, 1);
+		set_irqs(d, scratch, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, 1);
 	d->intx_masked = false;
 }
 
+/* How many vectors there are to trigger, and of which kind; none while the VMM changes them. */
+static int vectors(struct kvmx_pci *d, u32 *index)
+{
+	int n = 0;
+
+	mutex_lock(&d->core.igate);
+	*index = d->core.irq_type;
+	if (*index == VFIO_PCI_MSI_IRQ_INDEX || *index == VFIO_PCI_MSIX_IRQ_INDEX)
+		n = kvmx_vfio_vectors(&d->core);
+	mutex_unlock(&d->core.igate);
+	return max(n, 0);
+}
+
+/*
+ * Triggers all vectors. VMMs that add one disable all for a moment: what cannot be done now is done
+ * when they are back (kvmx_hold_again()), or interrupts would be lost.
+ */
 static void replay(struct kvmx_pci *d, const struct scratch *scratch)
 {
+	u32 index;
 	int n;
 
-	if (d->core.irq_type != VFIO_PCI_MSI_IRQ_INDEX &&
-	    d->core.irq_type != VFIO_PCI_MSIX_IRQ_INDEX)
-		return;
-	n = kvmx_vfio_vectors(&d->core);
-	if (n > 0)
-		set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_TRIGGER, n);
+	n = vectors(d, &index);
+	if (n)
+		d->late = set_irqs(d, scratch, index, VFIO_IRQ_SET_ACTION_TRIGGER, n);
 }
 
 /*
@@ -212,6 +228,8 @@ static int hold(struct kvmx_pci *d, u32 who, const struct scratch *scratch)
 		cmd = command(d);
 		intx = scratch && intx_wants_mask(d, cmd);
 		mask_msix(d, true);
+		d->late |= d->core.irq_type == VFIO_PCI_MSI_IRQ_INDEX ||
+			   d->core.irq_type == VFIO_PCI_MSIX_IRQ_INDEX;
 		/* What it is owed it has not got yet. */
 		d->master = d->owed || cmd & PCI_COMMAND_MASTER;
 		WRITE_ONCE(d->owed, false);
@@ -222,7 +240,8 @@ static int hold(struct kvmx_pci *d, u32 who, const struct scratch *scratch)
 	write_master(d, false);
 	regs_unlock(d);
 	if (intx)
-		d->intx_masked = !set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_MASK, 1);
+		d->intx_masked = !set_irqs(d, scratch, VFIO_PCI_INTX_IRQ_INDEX,
+					   VFIO_IRQ_SET_ACTION_MASK, 1);
 	return 0;
 }
 
@@ -335,11 +354,20 @@ void kvmx_hold_after_reset(struct kvmx_pci *d)
  */
 void kvmx_hold_again(struct kvmx_pci *d)
 {
-	if (!seen_otherwise(d))
+	struct scratch scratch;
+
+	if (!seen_otherwise(d) && !READ_ONCE(d->late))
 		return;
 	mutex_lock(&d->lock);
 	written(d);
 	mutex_unlock(&d->lock);
+	if (!READ_ONCE(d->late) || READ_ONCE(d->holds) || scratch_map(&scratch))
+		return;
+	mutex_lock(&d->lock);
+	if (d->late && !d->holds)
+		replay(d, &scratch);
+	mutex_unlock(&d->lock);
+	scratch_unmap(&scratch);
 }
 
 /* A device without an association belongs to every VM of its process. */
@@ -386,6 +414,7 @@ void kvmx_hold_close(struct kvmx_pci *d)
 	d->drained = false;
 	WRITE_ONCE(d->owed, false);
 	d->intx_masked = false;
+	d->late = false;
 	mutex_unlock(&d->lock);
 }
 

@@ -44,6 +44,7 @@ struct kvmx_ref;
  * @owed: resumed in D3hot: bus mastering has yet to be switched on, and @master is true. Read with
  *	READ_ONCE() without @lock
  * @intx_masked: quiesced: INTx was masked for that
+ * @late: vectors have yet to be triggered. Read with READ_ONCE() without @lock
  * @drained: quiesced: no DMA can happen any more
  * @proven: and the device said so itself
  * @seq: when DMA was last possible, in kvmx_quiet_next()'s counting; atomic
@@ -61,6 +62,7 @@ struct kvmx_pci {
 	bool master;
 	bool owed;
 	bool intx_masked;
+	bool late;
 	bool drained;
 	bool proven;
 	atomic64_t seq;
