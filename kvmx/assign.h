@@ -68,7 +68,8 @@ struct kvmx_owner {
  *	returns how many devices, or -errno: then none
  * @quiet: a number that changes when a device of @owner may have done DMA; 0 while one can
  *
- * All may sleep for as long as a device takes for a reset, which @quiet waits for, too; none is called with a lock of kvmx.ko but kvmx_vm.lock.
+ * All may sleep for as long as a device takes for a reset, which @quiet waits for, too; none is
+ * called with a lock of kvmx.ko but kvmx_vm.lock.
  */
 struct kvmx_assign_ops {
 	struct module *owner;

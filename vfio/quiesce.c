@@ -536,7 +536,7 @@ ssize_t kvmx_config_read(struct kvmx_pci *d, char __user *buf, size_t count, lof
 		if (fault_in_writeable(buf, count))
 			return -EFAULT;
 		pos = *ppos;
-		/* What is read, and what is made of it, must not be of before and after a resume. */
+		/* A resume must not come between what is read and what is made of it. */
 		mutex_lock(&d->lock);
 		ret = read_locked(d, buf, count, &pos, at);
 		mutex_unlock(&d->lock);

@@ -4,8 +4,10 @@
  *
  * Lock order, outermost first: VFIO's locks under which a device is opened and closed (dev_set's,
  * and the group's), kvmx_vm.lock of kvmx.ko on its calls, kvmx_pci.lock; inside that vfio-pci's own
- * igate, mmap_lock and memory_lock, and inside those PCI's lock of the configuration space. Also kvmx_lease_lock, kvmx_open_lock: neither is held while kvmx_pci.lock
- * is waited for, since a guest can have that held for as long as its device takes for a reset.
+ * igate, mmap_lock and memory_lock, and inside those PCI's lock of the configuration space. Also
+ * kvmx_lease_lock, kvmx_open_lock: neither is held while kvmx_pci.lock is waited for, since a guest
+ * can have that held for as long as its device takes for a reset; not for longer, so user memory is
+ * not waited for under it.
  */
 #ifndef KVMX_VFIO_H
 #define KVMX_VFIO_H

@@ -670,10 +670,13 @@ struct kvmx_pci_addr {
  * ====== ========================================================================================
  * EACCES no VM is associated with the device, or the VM has no UUID
  * EPERM  the VM has another UUID, or has given itself this one without the right to
- * EBUSY  another VM of this UUID has a device of the lease open
+ * EBUSY  another VM of this UUID, or somebody from before the lease, has a device of it open
  * ====== ========================================================================================
  *
- * Leases are checked when a device is opened with kvmx_vfio_pci.ko as its driver, nowhere else.
+ * Leases are checked when a device is opened with kvmx_vfio_pci.ko as its driver, nowhere else: a
+ * second fd of a device that is open, from the same group, is not checked again, nor one that is
+ * passed on; and virtual functions are devices of their own, which the lease of their physical
+ * function does not have.
  *
  * Errors: EPERM without CAP_SYS_ADMIN; ENODEV if a device does not exist or is a bridge; EBUSY if
  * a device is leased for another UUID, or is open for somebody whom the lease would refuse (then
