@@ -166,7 +166,11 @@ static void mask_msix(struct kvmx_pci *d, bool mask)
 	pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, ctrl);
 }
 
-/* INTx that vfio-pci has masked already waits for the VMM, not for us. */
+/*
+ * INTx that vfio-pci has masked already waits for the VMM, not for us. Only a device that can mask
+ * it says so: without, a resume may unmask what the VMM has not acknowledged, and it sees the same
+ * interrupt once more. What the VMM masks meanwhile is unmasked, too.
+ */
 static bool intx_wants_mask(struct kvmx_pci *d, u16 cmd)
 {
 	return d->core.irq_type == VFIO_PCI_INTX_IRQ_INDEX &&
@@ -387,12 +391,17 @@ void kvmx_hold_open(struct kvmx_pci *d)
 {
 	mutex_lock(&d->lock);
 	d->life = KVMX_PCI_OPEN;
-	if (wanted_quiesced(d) && !hold(d, KVMX_HOLD_VM, NULL)) {
-		drain(d);
-		/* A resume that has not seen this hold has withdrawn its cause before. */
-		if (!wanted_quiesced(d))
-			release(d, KVMX_HOLD_VM, NULL);
+	if (!wanted_quiesced(d))
+		goto unlock;
+	if (hold(d, KVMX_HOLD_VM, NULL)) {
+		pci_warn(d->core.pdev, "opened for a quiesced VM, but cannot be woken\n");
+		goto unlock;
 	}
+	drain(d);
+	/* A resume that has not seen this hold has withdrawn its cause before. */
+	if (!wanted_quiesced(d))
+		release(d, KVMX_HOLD_VM, NULL);
+unlock:
 	mutex_unlock(&d->lock);
 }
 
