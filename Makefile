@@ -33,7 +33,8 @@ install: modules tools ## install the module, UAPI header, library and tools (DE
 	$(Q)$(MAKE) -C tools O=$(O) DESTDIR=$(DESTDIR) prefix=$(prefix) install
 
 clean: ## remove what was built; host kernels stay (rm -r build for those)
-	$(Q)rm -rf build/ko build/user build/vm build/lanes build/bench build/lint build/*/ko build/*/lint
+	$(Q)rm -rf build/ko build/user build/vm build/lanes build/bench build/lint \
+		build/*/ko build/*/lint
 	$(Q)$(MAKE) -C tools O=$(O) clean
 	$(Q)rm -f *.o *.ko *.mod *.mod.c .*.cmd Module.symvers modules.order
 	$(Q)find kvmx vfio -name '*.o' -delete -o -name '.*.cmd' -delete

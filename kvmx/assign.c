@@ -172,9 +172,102 @@ u64 kvmx_quiet(struct kvmx_vm *vm)
 	return seq;
 }
 
+/**
+ * struct errand - work on a VM's devices
+ * @work: does it in a worker
+ * @ops: the services
+ * @owner: whose devices
+ * @mm: the VMM's address space
+ * @quiesce: where to count in, or NULL to resume
+ * @ret: what came of it
+ */
+struct errand {
+	struct work_struct work;
+	const struct kvmx_assign_ops *ops;
+	struct kvmx_owner owner;
+	struct mm_struct *mm;
+	struct kvmx_vm_quiesce *quiesce;
+	int ret;
+};
+
+static int do_errand(struct errand *e)
+{
+	if (e->quiesce)
+		return e->ops->quiesce(&e->owner, &e->quiesce->nr_devices,
+				       &e->quiesce->nr_unproven);
+	return e->ops->resume(&e->owner);
+}
+
+static void errand_work(struct work_struct *work)
+{
+	struct errand *e = container_of(work, struct errand, work);
+
+	kthread_use_mm(e->mm);
+	e->ret = do_errand(e);
+	kthread_unuse_mm(e->mm);
+}
+
+/*
+ * Devices' interrupts are masked and triggered by an argument in the address space of whoever does
+ * it. Anybody else than the VMM could change that under our hands, and so do to interrupts what
+ * only the VMM may: then a worker does it in the VMM's.
+ */
+static int run_errand(struct kvmx_vm *vm, const struct kvmx_assign_ops *ops,
+		      struct kvmx_vm_quiesce *quiesce)
+{
+	struct errand e = {
+		.ops = ops,
+		.owner = kvmx_owner_of(vm),
+		.mm = vm->mm,
+		.quiesce = quiesce,
+	};
+
+	lockdep_assert_held(&vm->lock);
+	if (current->mm == e.mm)
+		return do_errand(&e);
+	if (!mmget_not_zero(e.mm))
+		return -ENODEV;
+	INIT_WORK_ONSTACK(&e.work, errand_work);
+	queue_work(kvmx_settle_wq, &e.work);
+	flush_work(&e.work);
+	destroy_work_on_stack(&e.work);
+	mmput_async(e.mm);
+	return e.ret;
+}
+
+/*
+ * A quiesce that is to outlive its fd keeps the object, or nobody would know of it any more, and
+ * with that the module.
+ */
+static void set_keep(struct kvmx_vm *vm, bool keep)
+{
+	lockdep_assert_held(&vm->lock);
+	if (vm->quiesce_keep == keep)
+		return;
+	vm->quiesce_keep = keep;
+	if (keep) {
+		__module_get(THIS_MODULE);
+		kref_get(&vm->ref);
+	} else {
+		/* Never the last ones: the caller has its own. */
+		kvmx_vm_put(vm);
+		module_put(THIS_MODULE);
+	}
+}
+
+/**
+ * kvmx_quiesce_death() - a VM dies: nothing has to be kept for it any more
+ * @vm: the VM
+ *
+ * Context: under kvmx_vm.lock, by somebody who holds a reference to the VM.
+ */
+void kvmx_quiesce_death(struct kvmx_vm *vm)
+{
+	set_keep(vm, false);
+}
+
 static int resume(struct kvmx_vm *vm, const struct kvmx_assign_ops *ops)
 {
-	struct kvmx_owner owner = kvmx_owner_of(vm);
 	int ret;
 
 	lockdep_assert_held(&vm->lock);
@@ -182,13 +275,13 @@ static int resume(struct kvmx_vm *vm, const struct kvmx_assign_ops *ops)
 		return 0;
 	/* First, so that a device that is being opened either is resumed below or sees it. */
 	WRITE_ONCE(vm->quiesced, false);
-	ret = ops->resume(&owner);
+	ret = run_errand(vm, ops, NULL);
 	if (ret < 0) {
 		WRITE_ONCE(vm->quiesced, true);
 		return ret;
 	}
 	vm->quiescer = NULL;
-	vm->quiesce_keep = false;
+	set_keep(vm, false);
 	vm->quiesce_trust = false;
 	kvmx_event(vm, KVMX_EVENT_QUIESCED, 0);
 	return ret;
@@ -199,7 +292,7 @@ static int resume(struct kvmx_vm *vm, const struct kvmx_assign_ops *ops)
  * @h: the handle
  * @call: the call, valid
  *
- * Context: under kvmx_vm.lock, in any address space.
+ * Context: under kvmx_vm.lock, in any address space; the caller holds a reference to the VM.
  * Return: 0, or an error as documented in the UAPI.
  */
 int kvmx_vm_quiesce(struct kvmx_handle *h, struct kvmx_call *call)
@@ -207,7 +300,6 @@ int kvmx_vm_quiesce(struct kvmx_handle *h, struct kvmx_call *call)
 	struct kvmx_vm_quiesce *a = call->arg;
 	const struct kvmx_assign_ops *ops;
 	struct kvmx_vm *vm = h->vm;
-	struct kvmx_owner owner = kvmx_owner_of(vm);
 	bool was = vm->quiesced;
 	int err;
 
@@ -218,19 +310,17 @@ int kvmx_vm_quiesce(struct kvmx_handle *h, struct kvmx_call *call)
 	if (!ops)
 		return -EOPNOTSUPP;
 	WRITE_ONCE(vm->quiesced, true);
-	err = ops->quiesce(&owner, &a->nr_devices, &a->nr_unproven);
+	err = run_errand(vm, ops, a);
+	if (!err)
+		err = kvmx_call_put(call);
 	if (err) {
-		WRITE_ONCE(vm->quiesced, was);
-		goto put;
-	}
-	err = kvmx_call_put(call);
-	if (err) {
+		/* Those that were reached, and those that were opened meanwhile. */
 		if (!was)
 			resume(vm, ops);
 		goto put;
 	}
 	vm->quiescer = h;
-	vm->quiesce_keep = a->flags & KVMX_QUIESCE_KEEP;
+	set_keep(vm, a->flags & KVMX_QUIESCE_KEEP);
 	vm->quiesce_trust = a->flags & KVMX_QUIESCE_TRUST;
 	if (!was)
 		kvmx_event(vm, KVMX_EVENT_QUIESCED, 1);
@@ -243,7 +333,7 @@ put:
  * kvmx_vm_resume() - KVMX_VM_RESUME
  * @vm: the VM
  *
- * Context: under kvmx_vm.lock, in any address space, but not without one.
+ * Context: under kvmx_vm.lock.
  * Return: devices resumed, or an error as documented in the UAPI.
  */
 int kvmx_vm_resume(struct kvmx_vm *vm)

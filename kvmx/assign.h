@@ -62,11 +62,14 @@ struct kvmx_owner {
  * @lease_list: fill in up to @room leases; returns how many there are
  * @report: fill in a report, and up to @room members; returns how many there are, or -errno
  * @devices: fill in up to @room devices; returns how many there are, or -errno
- * @quiesce: quiesce all devices; counts those that could not prove that they drained
- * @resume: undo that; returns how many devices, or -errno
+ * @quiesce: quiesce all devices, in the VMM's address space; counts those that could not prove that
+ *	they drained. After an error some may be quiesced
+ * @resume: undo that, likewise, but for devices that also belong to a VM that is still quiesced;
+ *	returns how many devices, or -errno: then none
  * @quiet: a number that changes when a device of @owner may have done DMA; 0 while one can
  *
- * All but @quiet may sleep for long; none is called with a lock of kvmx.ko but kvmx_vm.lock.
+ * All may sleep for as long as a device takes for a reset, which @quiet waits for, too; none is
+ * called with a lock of kvmx.ko but kvmx_vm.lock.
  */
 struct kvmx_assign_ops {
 	struct module *owner;

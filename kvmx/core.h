@@ -132,7 +132,7 @@ struct kvmx_dma_map {
 
 /**
  * struct kvmx_vm - a VM, one for each struct kvm
- * @ref: handles, trackers and queued work
+ * @ref: handles, trackers, queued work, and @quiesce_keep
  * @node: in kvmx_vms, under kvmx_vms_lock
  * @id: a number for traces
  * @kvm: KVM's VM; may be used under @lock while @file is set, or by who holds the file
@@ -166,7 +166,7 @@ struct kvmx_dma_map {
  * @nr_dma_always: of these, ranges that QUIESCE does not silence
  * @dma_map: their union, or NULL
  * @quiesced: a VM_QUIESCE is in force; read with READ_ONCE() without @lock
- * @quiesce_keep: it stays when its handle is closed
+ * @quiesce_keep: it stays when its handle is closed; holds @ref, and the module
  * @quiesce_trust: devices that cannot prove that they drained count as drained
  * @quiescer: the handle it was given by, NULL when that is closed
  * @stats: counters
@@ -383,6 +383,7 @@ u64 kvmx_quiet(struct kvmx_vm *vm);
 int kvmx_vm_quiesce(struct kvmx_handle *h, struct kvmx_call *call);
 int kvmx_vm_resume(struct kvmx_vm *vm);
 bool kvmx_quiesce_closed(struct kvmx_handle *h);
+void kvmx_quiesce_death(struct kvmx_vm *vm);
 void kvmx_quiesce_work(struct work_struct *work);
 
 /* dma.c */

@@ -37,6 +37,15 @@ static int get_devs(struct kvmx_dev_set *devs, u64 uaddr, u32 nr, u32 size)
 	return 0;
 }
 
+/*
+ * Gives the caller his own argument back. What cannot be undone is not begun for somebody who could
+ * not be told.
+ */
+static int answerable(const struct kvmx_call *call)
+{
+	return kvmx_call_put(call);
+}
+
 /* What the calls that change leases want before they look at their arguments. */
 static int lease_check(u32 flags, u32 reserved, const u8 *uuid)
 {
@@ -75,6 +84,9 @@ long kvmx_sys_lease_acquire(struct file *file, struct kvmx_call *call)
 	ret = get_devs(&devs, a->devices, a->nr_devices, a->device_size);
 	if (ret)
 		return ret;
+	ret = answerable(call);
+	if (ret)
+		goto free;
 	ret = -EOPNOTSUPP;
 	ops = kvmx_assign_get();
 	if (!ops)
@@ -110,6 +122,9 @@ long kvmx_sys_lease_release(struct file *file, struct kvmx_call *call)
 	ret = get_devs(&devs, a->devices, a->nr_devices, a->device_size);
 	if (ret)
 		return ret;
+	ret = answerable(call);
+	if (ret)
+		goto free;
 	ret = -EOPNOTSUPP;
 	ops = kvmx_assign_get();
 	if (!ops)
@@ -313,6 +328,9 @@ long kvmx_do_vm_resume(struct file *file, struct kvmx_call *call)
 
 	if (a->flags || a->__reserved)
 		return -EOPNOTSUPP;
+	ret = answerable(call);
+	if (ret)
+		return ret;
 	ret = kvmx_vm_lock(h->vm);
 	if (ret)
 		return ret;

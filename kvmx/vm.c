@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VM objects: one for each struct kvm, from the first KVMX_VM_OPEN until the last fd is closed.
+ * VM objects: one for each struct kvm, from the first KVMX_VM_OPEN until the last fd is closed, or
+ * longer for as long as a quiesce is kept (KVMX_QUIESCE_KEEP).
  *
  * An object holds the VM's file, and so the VM, only as long as the address space lives that the VM
  * was made in. An mmu_notifier tells when that goes; a work item then drops the file, since the
@@ -102,6 +103,7 @@ static void vm_death(struct work_struct *work)
 	vm->slots = NULL;
 	kvfree(vm->words);
 	vm->words = NULL;
+	kvmx_quiesce_death(vm);
 	trace_kvmx_vm_death(vm->id, vm->nr_trackers);
 	mutex_unlock(&vm->lock);
 	/* Gives up what is left of the address space. */

@@ -121,8 +121,8 @@ int kvmx_lease_may_open(struct kvmx_pci *d)
 		if (!err && held_by_other(l->uuid, d))
 			err = -EBUSY;
 		if (err) {
-			pci_notice_ratelimited(pdev, "leased to VM %pUb, refused to %s\n", l->uuid,
-					       reason(err));
+			/* For whom is for root to know, who can ask. */
+			pci_notice_ratelimited(pdev, "leased, refused to %s\n", reason(err));
 			break;
 		}
 	}

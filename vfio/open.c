@@ -174,20 +174,10 @@ void kvmx_open_put(struct kvmx_open_refs *refs)
 
 	mutex_lock(&kvmx_open_lock);
 	for (i = 0; i < refs->nr; i++)
-		refs->dev[i]->users--;
+		WRITE_ONCE(refs->dev[i]->users, refs->dev[i]->users - 1);
 	mutex_unlock(&kvmx_open_lock);
 	wake_up_all(&unused);
 	kvfree(refs->dev);
-}
-
-static bool is_unused(const struct kvmx_pci *d)
-{
-	bool is;
-
-	mutex_lock(&kvmx_open_lock);
-	is = !d->users;
-	mutex_unlock(&kvmx_open_lock);
-	return is;
 }
 
 /*
@@ -200,7 +190,7 @@ static void touch_mates(const struct kvmx_pci *d)
 
 	lockdep_assert_held(&kvmx_open_lock);
 	list_for_each_entry(other, &kvmx_open_list, node) {
-		if (other->owner.mm == d->owner.mm || other->owner.kvm == d->owner.kvm)
+		if (other->owner.mm == d->owner.mm || kvmx_open_owned(other, &d->owner))
 			atomic64_set(&other->seq, kvmx_quiet_next());
 	}
 }
@@ -230,6 +220,12 @@ int kvmx_open(struct kvmx_pci *d)
 	list_add_tail(&d->node, &kvmx_open_list);
 	mutex_unlock(&kvmx_open_lock);
 	err = kvmx_lease_may_open(d);
+	/* One that is refused must not be in the way of the next one, whom this lock lets in. */
+	if (err) {
+		mutex_lock(&kvmx_open_lock);
+		list_del_init(&d->node);
+		mutex_unlock(&kvmx_open_lock);
+	}
 	mutex_unlock(&kvmx_lease_lock);
 	if (err)
 		kvmx_closed(d);
@@ -269,7 +265,10 @@ void kvmx_closed(struct kvmx_pci *d)
 	d->owner = (struct kvmx_owner){ };
 	nr = count(&owner);
 	mutex_unlock(&kvmx_open_lock);
-	wait_event(unused, is_unused(d));
+	/* Nobody new finds it. The lock: what the last one did was before. */
+	wait_event(unused, !READ_ONCE(d->users));
+	mutex_lock(&kvmx_open_lock);
+	mutex_unlock(&kvmx_open_lock);
 	if (was_open)
 		kvmx_assign_changed(&owner, nr);
 	if (d->ref)

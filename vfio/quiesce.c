@@ -7,11 +7,12 @@
  *
  * vfio-pci keeps its interrupt state to itself, and its functions take pointers to user space. So
  * interrupts are masked and triggered with vfio-pci's own ioctl, whose argument lies for a moment
- * in a page of the caller's address space. What another thread does to it there it could as well do
- * with that ioctl itself.
+ * in a page of the VMM's address space: these functions are called there and nowhere else. What
+ * another thread does to it there it could as well do with that ioctl itself.
  */
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/slab.h>
@@ -32,32 +33,68 @@ u64 kvmx_quiet_next(void)
 	return atomic64_inc_return(&quiet_seq);
 }
 
-static unsigned long scratch_map(void)
+/**
+ * struct scratch - a page in the VMM's address space
+ * @at: where it is
+ * @page: the page; pinned, so that it need not be waited for under a lock
+ */
+struct scratch {
+	unsigned long at;
+	struct page *page;
+};
+
+static int scratch_map(struct scratch *s)
 {
-	return vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	s->at = vm_mmap(NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	if (IS_ERR_VALUE(s->at))
+		return -ENOMEM;
+	if (pin_user_pages_fast(s->at, 1, FOLL_WRITE, &s->page) == 1)
+		return 0;
+	vm_munmap(s->at, PAGE_SIZE);
+	return -ENOMEM;
 }
 
-static void scratch_unmap(unsigned long scratch)
+static void scratch_unmap(const struct scratch *s)
 {
-	vm_munmap(scratch, PAGE_SIZE);
+	unpin_user_page(s->page);
+	vm_munmap(s->at, PAGE_SIZE);
+}
+
+/* Fails if the VMM has put something else there. */
+static int scratch_put(const struct scratch *s, const void *data, size_t bytes)
+{
+	bool failed;
+
+	pagefault_disable();
+	failed = copy_to_user((void __user *)s->at, data, bytes);
+	pagefault_enable();
+	return failed ? -EFAULT : 0;
 }
 
 /* VFIO_DEVICE_SET_IRQS without data. */
-static int set_irqs(struct kvmx_pci *d, unsigned long scratch, u32 action, u32 count)
+static int set_irqs(struct kvmx_pci *d, const struct scratch *scratch, u32 index, u32 action,
+		    u32 count)
 {
 	struct vfio_irq_set set = {
 		.argsz = sizeof(set),
 		.flags = VFIO_IRQ_SET_DATA_NONE | action,
-		.index = d->core.irq_type,
+		.index = index,
 		.count = count,
 	};
 
+	int err;
+
+	lockdep_assert_held(&d->lock);
 	/* No count would mean to disable them. */
 	if (!count)
 		return 0;
-	if (copy_to_user((void __user *)scratch, &set, sizeof(set)))
-		return -EFAULT;
-	return vfio_pci_core_ioctl(&d->core.vdev, VFIO_DEVICE_SET_IRQS, scratch);
+	err = scratch_put(scratch, &set, sizeof(set));
+	if (err)
+		return err;
+	pagefault_disable();
+	err = vfio_pci_core_ioctl(&d->core.vdev, VFIO_DEVICE_SET_IRQS, scratch->at);
+	pagefault_enable();
+	return err;
 }
 
 static u16 command(struct kvmx_pci *d)
@@ -83,16 +120,38 @@ static void write_master(struct kvmx_pci *d, bool on)
 	pci_write_config_byte(d->core.pdev, PCI_COMMAND, low);
 }
 
-/* vfio-pci changes the command register under memory_lock. */
-static void set_master(struct kvmx_pci *d, bool on)
+/*
+ * Keeps everybody else's hands off the command register and MSI-X control: vfio-pci changes the
+ * former, word by word, under igate (INTx) and under memory_lock (everything else, its resets
+ * too), and MSI-X under both; a reset that is not VFIO's locks the configuration space. While any
+ * of them is at work, what the registers say is not what they will say.
+ */
+static void regs_lock(struct kvmx_pci *d)
 {
 	lockdep_assert_held(&d->lock);
+	mutex_lock(&d->core.igate);
 	down_write(&d->core.memory_lock);
-	write_master(d, on);
-	up_write(&d->core.memory_lock);
+	pci_cfg_access_lock(d->core.pdev);
 }
 
-/* Messages wait in the device while this is set, rather than being lost. */
+static void regs_unlock(struct kvmx_pci *d)
+{
+	pci_cfg_access_unlock(d->core.pdev);
+	up_write(&d->core.memory_lock);
+	mutex_unlock(&d->core.igate);
+}
+
+static void set_master(struct kvmx_pci *d, bool on)
+{
+	regs_lock(d);
+	write_master(d, on);
+	regs_unlock(d);
+}
+
+/*
+ * Messages wait in the device while this is set, rather than being lost. Under regs_lock(), or by
+ * the reset that locks it out.
+ */
 static void mask_msix(struct kvmx_pci *d, bool mask)
 {
 	struct pci_dev *pdev = d->core.pdev;
@@ -107,40 +166,59 @@ static void mask_msix(struct kvmx_pci *d, bool mask)
 	pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, ctrl);
 }
 
-/* INTx that vfio-pci has masked already waits for the VMM, not for us. */
-static void mask_intx(struct kvmx_pci *d, unsigned long scratch)
+/*
+ * INTx that vfio-pci has masked already waits for the VMM, not for us. Only a device that can mask
+ * it says so: without, a resume may unmask what the VMM has not acknowledged, and it sees the same
+ * interrupt once more. What the VMM masks meanwhile is unmasked, too.
+ */
+static bool intx_wants_mask(struct kvmx_pci *d, u16 cmd)
 {
-	if (d->core.irq_type != VFIO_PCI_INTX_IRQ_INDEX ||
-	    (d->core.pci_2_3 && command(d) & PCI_COMMAND_INTX_DISABLE))
-		return;
-	d->intx_masked = !set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_MASK, 1);
+	return d->core.irq_type == VFIO_PCI_INTX_IRQ_INDEX &&
+	       !(d->core.pci_2_3 && cmd & PCI_COMMAND_INTX_DISABLE);
 }
 
-static void unmask_intx(struct kvmx_pci *d, unsigned long scratch)
+static void unmask_intx(struct kvmx_pci *d, const struct scratch *scratch)
 {
 	if (d->intx_masked && d->core.irq_type == VFIO_PCI_INTX_IRQ_INDEX)
-		set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_UNMASK, 1);
+		set_irqs(d, scratch, VFIO_PCI_INTX_IRQ_INDEX, VFIO_IRQ_SET_ACTION_UNMASK, 1);
 	d->intx_masked = false;
 }
 
-static void replay(struct kvmx_pci *d, unsigned long scratch)
+/* How many vectors there are to trigger, and of which kind; none while the VMM changes them. */
+static int vectors(struct kvmx_pci *d, u32 *index)
 {
-	int n;
+	int n = 0;
 
-	if (d->core.irq_type != VFIO_PCI_MSI_IRQ_INDEX &&
-	    d->core.irq_type != VFIO_PCI_MSIX_IRQ_INDEX)
-		return;
-	n = kvmx_vfio_vectors(&d->core);
-	if (n > 0)
-		set_irqs(d, scratch, VFIO_IRQ_SET_ACTION_TRIGGER, n);
+	mutex_lock(&d->core.igate);
+	*index = d->core.irq_type;
+	if (*index == VFIO_PCI_MSI_IRQ_INDEX || *index == VFIO_PCI_MSIX_IRQ_INDEX)
+		n = kvmx_vfio_vectors(&d->core);
+	mutex_unlock(&d->core.igate);
+	return max(n, 0);
 }
 
 /*
- * Switches bus mastering off and masks interrupts. @scratch is 0 if no interrupt can be enabled.
+ * Triggers all vectors. VMMs that add one disable all for a moment: what cannot be done now is done
+ * when they are back (kvmx_hold_again()), or interrupts would be lost.
+ */
+static void replay(struct kvmx_pci *d, const struct scratch *scratch)
+{
+	u32 index;
+	int n;
+
+	n = vectors(d, &index);
+	if (n)
+		d->late = set_irqs(d, scratch, index, VFIO_IRQ_SET_ACTION_TRIGGER, n);
+}
+
+/*
+ * Switches bus mastering off and masks interrupts. @scratch is NULL if no interrupt can be enabled.
  * A device that sleeps is woken and kept awake, since sleep ends with its state restored.
  */
-static int hold(struct kvmx_pci *d, u32 who, unsigned long scratch)
+static int hold(struct kvmx_pci *d, u32 who, const struct scratch *scratch)
 {
+	bool intx = false;
+	u16 cmd;
 	int err;
 
 	lockdep_assert_held(&d->lock);
@@ -148,55 +226,70 @@ static int hold(struct kvmx_pci *d, u32 who, unsigned long scratch)
 		err = pm_runtime_resume_and_get(&d->core.pdev->dev);
 		if (err < 0)
 			return -EIO;
-		d->drained = false;
-		d->owed = false;
-		if (scratch)
-			mask_intx(d, scratch);
+	}
+	regs_lock(d);
+	if (!d->holds) {
+		cmd = command(d);
+		intx = scratch && intx_wants_mask(d, cmd);
 		mask_msix(d, true);
-		d->master = command(d) & PCI_COMMAND_MASTER;
+		d->late |= d->core.irq_type == VFIO_PCI_MSI_IRQ_INDEX ||
+			   d->core.irq_type == VFIO_PCI_MSIX_IRQ_INDEX;
+		/* What it is owed it has not got yet. */
+		d->master = d->owed || cmd & PCI_COMMAND_MASTER;
+		WRITE_ONCE(d->owed, false);
+		d->drained = false;
 	}
 	/* Before bus mastering goes off, so that a reset after that finds it. */
 	WRITE_ONCE(d->holds, d->holds | who);
-	set_master(d, false);
+	write_master(d, false);
+	regs_unlock(d);
+	if (intx)
+		d->intx_masked = !set_irqs(d, scratch, VFIO_PCI_INTX_IRQ_INDEX,
+					   VFIO_IRQ_SET_ACTION_MASK, 1);
 	return 0;
 }
 
-/*
- * Somebody may have switched bus mastering on. Returns at once if it is off, as nearly always.
- * Takes no lock: a reset is done under locks that are taken under ours.
- */
-static void off_again(struct kvmx_pci *d)
+static bool is_on(u16 cmd)
 {
-	u16 cmd = command(d);
-
-	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))
-		return;
-	write_master(d, false);
-	atomic64_set(&d->seq, kvmx_quiet_next());
+	return !PCI_POSSIBLE_ERROR(cmd) && cmd & PCI_COMMAND_MASTER;
 }
 
 /*
  * Waits until nothing of a device is under way. To read its configuration pushes what it has
- * written before it; what it has asked for, it must say itself.
+ * written before it; what it has asked for, it must say itself. A device that cannot be switched
+ * off is never drained, whatever it says.
  */
 static void drain(struct kvmx_pci *d)
 {
 	struct pci_dev *pdev = d->core.pdev;
-	bool answers;
+	u16 cmd;
 
 	lockdep_assert_held(&d->lock);
 	if (d->drained)
 		return;
-	/* Who changes INTx in the same register may have put back what was there before. */
-	off_again(d);
-	answers = !PCI_POSSIBLE_ERROR(command(d));
-	d->proven = answers && pci_is_pcie(pdev) && pci_wait_for_pending_transaction(pdev);
-	d->drained = true;
+	cmd = command(d);
+	d->drained = !is_on(cmd);
+	d->proven = d->drained && !PCI_POSSIBLE_ERROR(cmd) && pci_is_pcie(pdev) &&
+		    pci_wait_for_pending_transaction(pdev);
 	atomic64_set(&d->seq, kvmx_quiet_next());
 }
 
+/*
+ * Something vfio-pci does not know of may have switched bus mastering on: the device itself, a
+ * driver for all of a bus, root. Returns at once if it is off, as nearly always.
+ */
+static void off_again(struct kvmx_pci *d)
+{
+	lockdep_assert_held(&d->lock);
+	if (!is_on(command(d)))
+		return;
+	set_master(d, false);
+	d->drained = false;
+	drain(d);
+}
+
 /* The opposite of hold(): everything as it was, or as the guest has wished meanwhile. */
-static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
+static void release(struct kvmx_pci *d, u32 who, const struct scratch *scratch)
 {
 	lockdep_assert_held(&d->lock);
 	if (!(d->holds & who))
@@ -207,25 +300,56 @@ static void release(struct kvmx_pci *d, u32 who, unsigned long scratch)
 	d->drained = false;
 	atomic64_set(&d->seq, kvmx_quiet_next());
 	/* In D3hot it would be forgotten on the way to D0. */
-	d->owed = d->master && kvmx_power(d->core.pdev) >= KVMX_D3HOT;
+	regs_lock(d);
+	WRITE_ONCE(d->owed, d->master && kvmx_power(d->core.pdev) >= KVMX_D3HOT);
 	if (d->master && !d->owed)
-		set_master(d, true);
+		write_master(d, true);
 	mask_msix(d, false);
+	regs_unlock(d);
 	unmask_intx(d, scratch);
 	replay(d, scratch);
 	pm_runtime_put(&d->core.pdev->dev);
+}
+
+static bool seen_otherwise(const struct kvmx_pci *d)
+{
+	return READ_ONCE(d->holds) || READ_ONCE(d->owed);
+}
+
+/* A device that was resumed asleep gets what it is owed as soon as it is awake. */
+static void pay(struct kvmx_pci *d)
+{
+	lockdep_assert_held(&d->lock);
+	if (!d->owed || kvmx_power(d->core.pdev) != KVMX_D0)
+		return;
+	set_master(d, true);
+	WRITE_ONCE(d->owed, false);
+}
+
+/* What was done to a device may have ended a sleep or begun a reset. */
+static void written(struct kvmx_pci *d)
+{
+	if (d->holds)
+		off_again(d);
+	pay(d);
 }
 
 /**
  * kvmx_hold_after_reset() - a device was reset, and its configuration restored
  * @d: the device
  *
- * Context: under the device's lock; kvmx_pci.lock may be held or not.
+ * Whatever its registers say now, a reset that is particular to a device may have let it do DMA.
+ *
+ * Context: under the device's lock, with its configuration space locked. kvmx_pci.lock, and
+ * vfio-pci's own, may be held or not: none must be taken.
  */
 void kvmx_hold_after_reset(struct kvmx_pci *d)
 {
-	if (READ_ONCE(d->holds))
-		off_again(d);
+	if (!READ_ONCE(d->holds))
+		return;
+	write_master(d, false);
+	mask_msix(d, true);
+	atomic64_set(&d->seq, kvmx_quiet_next());
 }
 
 /**
@@ -234,12 +358,29 @@ void kvmx_hold_after_reset(struct kvmx_pci *d)
  */
 void kvmx_hold_again(struct kvmx_pci *d)
 {
-	if (!READ_ONCE(d->holds))
+	struct scratch scratch;
+
+	if (!seen_otherwise(d) && !READ_ONCE(d->late))
 		return;
 	mutex_lock(&d->lock);
-	if (d->holds)
-		off_again(d);
+	written(d);
 	mutex_unlock(&d->lock);
+	if (!READ_ONCE(d->late) || READ_ONCE(d->holds) || scratch_map(&scratch))
+		return;
+	mutex_lock(&d->lock);
+	if (d->late && !d->holds)
+		replay(d, &scratch);
+	mutex_unlock(&d->lock);
+	scratch_unmap(&scratch);
+}
+
+/* A device without an association belongs to every VM of its process. */
+static bool wanted_quiesced(const struct kvmx_pci *d)
+{
+	struct kvmx_identity id;
+
+	kvmx_assign_identify(&d->owner, &id);
+	return id.quiesced;
 }
 
 /**
@@ -248,18 +389,19 @@ void kvmx_hold_again(struct kvmx_pci *d)
  */
 void kvmx_hold_open(struct kvmx_pci *d)
 {
-	struct kvmx_identity id;
-
 	mutex_lock(&d->lock);
 	d->life = KVMX_PCI_OPEN;
-	kvmx_assign_identify(&d->owner, &id);
-	if (id.quiesced && !hold(d, KVMX_HOLD_VM, 0)) {
-		drain(d);
-		/* A resume that has not seen this hold has withdrawn its cause before. */
-		kvmx_assign_identify(&d->owner, &id);
-		if (!id.quiesced)
-			release(d, KVMX_HOLD_VM, 0);
+	if (!wanted_quiesced(d))
+		goto unlock;
+	if (hold(d, KVMX_HOLD_VM, NULL)) {
+		pci_warn(d->core.pdev, "opened for a quiesced VM, but cannot be woken\n");
+		goto unlock;
 	}
+	drain(d);
+	/* A resume that has not seen this hold has withdrawn its cause before. */
+	if (!wanted_quiesced(d))
+		release(d, KVMX_HOLD_VM, NULL);
+unlock:
 	mutex_unlock(&d->lock);
 }
 
@@ -272,13 +414,16 @@ void kvmx_hold_close(struct kvmx_pci *d)
 	mutex_lock(&d->lock);
 	d->life = KVMX_PCI_CLOSING;
 	if (d->holds) {
+		regs_lock(d);
 		mask_msix(d, false);
+		regs_unlock(d);
 		pm_runtime_put(&d->core.pdev->dev);
 	}
 	WRITE_ONCE(d->holds, 0);
 	d->drained = false;
-	d->owed = false;
+	WRITE_ONCE(d->owed, false);
 	d->intx_masked = false;
+	d->late = false;
 	mutex_unlock(&d->lock);
 }
 
@@ -290,17 +435,18 @@ void kvmx_hold_close(struct kvmx_pci *d)
  */
 int kvmx_hold_fd(struct kvmx_pci *d)
 {
-	unsigned long scratch = scratch_map();
+	struct scratch scratch;
 	int err;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	err = scratch_map(&scratch);
+	if (err)
+		return err;
 	mutex_lock(&d->lock);
-	err = hold(d, KVMX_HOLD_FD, scratch);
+	err = hold(d, KVMX_HOLD_FD, &scratch);
 	if (!err)
 		drain(d);
 	mutex_unlock(&d->lock);
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return err;
 }
 
@@ -312,14 +458,16 @@ int kvmx_hold_fd(struct kvmx_pci *d)
  */
 int kvmx_release_fd(struct kvmx_pci *d)
 {
-	unsigned long scratch = scratch_map();
+	struct scratch scratch;
+	int err;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	err = scratch_map(&scratch);
+	if (err)
+		return err;
 	mutex_lock(&d->lock);
-	release(d, KVMX_HOLD_FD, scratch);
+	release(d, KVMX_HOLD_FD, &scratch);
 	mutex_unlock(&d->lock);
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return 0;
 }
 
@@ -329,6 +477,50 @@ static int master_byte(loff_t pos, size_t n)
 	u64 at = pos & VFIO_PCI_OFFSET_MASK;
 
 	return at <= PCI_COMMAND && at + n > PCI_COMMAND ? PCI_COMMAND - at : -1;
+}
+
+/* How often memory that was there a moment ago may have gone before we take it for a trick. */
+#define MAX_TRIES	16
+
+/*
+ * Reads or writes with page faults off: a user who lets us wait for his memory must not let those
+ * wait who want the lock.
+ */
+static ssize_t config_rw(struct kvmx_pci *d, char __user *buf, size_t count, loff_t *ppos,
+			 bool write)
+{
+	ssize_t ret;
+
+	lockdep_assert_held(&d->lock);
+	pagefault_disable();
+	if (write)
+		ret = vfio_pci_core_write(&d->core.vdev, buf, count, ppos);
+	else
+		ret = vfio_pci_core_read(&d->core.vdev, buf, count, ppos);
+	pagefault_enable();
+	return ret;
+}
+
+static ssize_t read_locked(struct kvmx_pci *d, char __user *buf, size_t count, loff_t *ppos,
+			   int at)
+{
+	ssize_t ret;
+	u8 byte;
+
+	lockdep_assert_held(&d->lock);
+	ret = config_rw(d, buf, count, ppos, false);
+	if (ret <= at || !seen_otherwise(d))
+		return ret;
+	pagefault_disable();
+	if (get_user(byte, (u8 __user *)buf + at))
+		ret = -EFAULT;
+	byte &= ~PCI_COMMAND_MASTER;
+	if (d->master)
+		byte |= PCI_COMMAND_MASTER;
+	if (ret > 0 && put_user(byte, (u8 __user *)buf + at))
+		ret = -EFAULT;
+	pagefault_enable();
+	return ret;
 }
 
 /**
@@ -342,50 +534,84 @@ static int master_byte(loff_t pos, size_t n)
  */
 ssize_t kvmx_config_read(struct kvmx_pci *d, char __user *buf, size_t count, loff_t *ppos)
 {
-	loff_t pos = *ppos;
+	int at = master_byte(*ppos, count), tries = 0;
+	loff_t pos;
 	ssize_t ret;
-	u8 byte;
-	int at;
 
-	ret = vfio_pci_core_read(&d->core.vdev, buf, count, ppos);
-	at = ret > 0 ? master_byte(pos, ret) : -1;
-	if (at < 0 || !READ_ONCE(d->holds))
-		return ret;
-	if (get_user(byte, (u8 __user *)buf + at))
-		return -EFAULT;
-	byte &= ~PCI_COMMAND_MASTER;
-	if (READ_ONCE(d->master))
-		byte |= PCI_COMMAND_MASTER;
-	return put_user(byte, (u8 __user *)buf + at) ? -EFAULT : ret;
+	if (at < 0)
+		return vfio_pci_core_read(&d->core.vdev, buf, count, ppos);
+	count = min(count, PAGE_SIZE);
+	do {
+		if (fault_in_writeable(buf, count))
+			return -EFAULT;
+		pos = *ppos;
+		/* A resume must not come between what is read and what is made of it. */
+		mutex_lock(&d->lock);
+		ret = read_locked(d, buf, count, &pos, at);
+		mutex_unlock(&d->lock);
+	} while (ret == -EFAULT && ++tries < MAX_TRIES);
+	*ppos = pos;
+	return ret;
 }
 
-/* Writes the command register of a quiesced device, and what is around it, without that bit. */
-static ssize_t write_held(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
+static ssize_t write_locked(struct kvmx_pci *d, u8 *bytes, const struct scratch *scratch,
+			    size_t count, loff_t *ppos, int at)
+{
+	bool wish = bytes[at] & PCI_COMMAND_MASTER;
+	ssize_t ret;
+	int err;
+
+	lockdep_assert_held(&d->lock);
+	if (d->holds)
+		bytes[at] &= ~PCI_COMMAND_MASTER;
+	err = scratch_put(scratch, bytes, count);
+	if (err)
+		return err;
+	ret = config_rw(d, (char __user *)scratch->at, count, ppos, true);
+	if (ret <= at)
+		return ret;
+	/* The guest's last word. */
+	if (d->holds)
+		d->master = wish;
+	else if (!wish)
+		WRITE_ONCE(d->owed, false);
+	return ret;
+}
+
+/* -EAGAIN: the guest's wish is not what the device may get. */
+static ssize_t write_as_is(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
+			   int at)
+{
+	ssize_t ret = -EAGAIN;
+
+	mutex_lock(&d->lock);
+	if (at < 0 || !seen_otherwise(d)) {
+		ret = config_rw(d, (char __user *)buf, count, ppos, true);
+		written(d);
+	}
+	mutex_unlock(&d->lock);
+	return ret;
+}
+
+/* The command register, and what is around it, without what the device may not get. */
+static ssize_t write_wish(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos,
 			  int at)
 {
-	unsigned long scratch;
+	struct scratch scratch;
 	ssize_t ret;
-	u8 *bytes, wish;
+	u8 *bytes;
 
-	count = min(count, PAGE_SIZE);
 	bytes = memdup_user(buf, count);
 	if (IS_ERR(bytes))
 		return PTR_ERR(bytes);
-	scratch = scratch_map();
-	if (IS_ERR_VALUE(scratch)) {
-		ret = scratch;
+	ret = scratch_map(&scratch);
+	if (ret)
 		goto free;
-	}
-	wish = bytes[at];
-	bytes[at] &= ~PCI_COMMAND_MASTER;
-	ret = -EFAULT;
-	if (copy_to_user((void __user *)scratch, bytes, count))
-		goto unmap;
-	ret = vfio_pci_core_write(&d->core.vdev, (const char __user *)scratch, count, ppos);
-	if (ret > at)
-		WRITE_ONCE(d->master, wish & PCI_COMMAND_MASTER);
-unmap:
-	scratch_unmap(scratch);
+	mutex_lock(&d->lock);
+	ret = write_locked(d, bytes, &scratch, count, ppos, at);
+	written(d);
+	mutex_unlock(&d->lock);
+	scratch_unmap(&scratch);
 free:
 	kfree(bytes);
 	return ret;
@@ -402,23 +628,16 @@ free:
  */
 ssize_t kvmx_config_write(struct kvmx_pci *d, const char __user *buf, size_t count, loff_t *ppos)
 {
-	int at = master_byte(*ppos, count);
+	int at = master_byte(*ppos, count), tries = 0;
 	ssize_t ret;
 
-	mutex_lock(&d->lock);
-	if (d->holds && at >= 0)
-		ret = write_held(d, buf, count, ppos, at);
-	else
-		ret = vfio_pci_core_write(&d->core.vdev, buf, count, ppos);
-	/* It may have ended a sleep or begun a reset. */
-	if (d->holds)
-		off_again(d);
-	if (d->owed && kvmx_power(d->core.pdev) == KVMX_D0) {
-		set_master(d, true);
-		d->owed = false;
-	}
-	mutex_unlock(&d->lock);
-	return ret;
+	count = min(count, PAGE_SIZE);
+	do {
+		if (fault_in_readable(buf, count))
+			return -EFAULT;
+		ret = write_as_is(d, buf, count, ppos, at);
+	} while (ret == -EFAULT && ++tries < MAX_TRIES);
+	return ret == -EAGAIN && at >= 0 ? write_wish(d, buf, count, ppos, at) : ret;
 }
 
 /* Whether a device can be worked on; if so, it is locked. */
@@ -431,7 +650,7 @@ static bool lock_open(struct kvmx_pci *d)
 	return false;
 }
 
-static u32 release_all(struct kvmx_open_refs *refs, unsigned long scratch)
+static u32 release_all(struct kvmx_open_refs *refs, const struct scratch *scratch)
 {
 	u32 i, n = 0;
 
@@ -440,17 +659,17 @@ static u32 release_all(struct kvmx_open_refs *refs, unsigned long scratch)
 
 		if (!lock_open(d))
 			continue;
-		n += !!(d->holds & KVMX_HOLD_VM);
-		release(d, KVMX_HOLD_VM, scratch);
+		if (!wanted_quiesced(d)) {
+			n += !!(d->holds & KVMX_HOLD_VM);
+			release(d, KVMX_HOLD_VM, scratch);
+		}
 		mutex_unlock(&d->lock);
 	}
 	return n;
 }
 
-/* Stops all devices. Those that were stopped before stay so, whatever happens. */
-static int hold_all(struct kvmx_open_refs *refs, unsigned long scratch)
+static int hold_all(struct kvmx_open_refs *refs, const struct scratch *scratch)
 {
-	bool was = false;
 	int err = 0;
 	u32 i;
 
@@ -459,12 +678,9 @@ static int hold_all(struct kvmx_open_refs *refs, unsigned long scratch)
 
 		if (!lock_open(d))
 			continue;
-		was |= d->holds & KVMX_HOLD_VM;
 		err = hold(d, KVMX_HOLD_VM, scratch);
 		mutex_unlock(&d->lock);
 	}
-	if (err && !was)
-		release_all(refs, scratch);
 	return err;
 }
 
@@ -476,23 +692,24 @@ static int hold_all(struct kvmx_open_refs *refs, unsigned long scratch)
  *
  * All are stopped before the first is waited for.
  *
- * Return: 0, or an error as documented in the UAPI: then none is.
+ * Return: 0, or an error as documented in the UAPI: then some may be.
  */
 int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unproven)
 {
-	unsigned long scratch = scratch_map();
 	struct kvmx_open_refs refs;
+	struct scratch scratch;
 	int err;
 	u32 i;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	err = scratch_map(&scratch);
+	if (err)
+		return err;
 	*nr_devices = 0;
 	*nr_unproven = 0;
 	err = kvmx_open_get(owner, &refs);
 	if (err)
 		goto unmap;
-	err = hold_all(&refs, scratch);
+	err = hold_all(&refs, &scratch);
 	for (i = 0; i < refs.nr && !err; i++) {
 		if (!lock_open(refs.dev[i]))
 			continue;
@@ -503,7 +720,7 @@ int kvmx_quiesce(const struct kvmx_owner *owner, u32 *nr_devices, u32 *nr_unprov
 	}
 	kvmx_open_put(&refs);
 unmap:
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return err;
 }
 
@@ -515,19 +732,20 @@ unmap:
  */
 int kvmx_resume(const struct kvmx_owner *owner)
 {
-	unsigned long scratch = scratch_map();
 	struct kvmx_open_refs refs;
+	struct scratch scratch;
 	int ret;
 
-	if (IS_ERR_VALUE(scratch))
-		return scratch;
+	ret = scratch_map(&scratch);
+	if (ret)
+		return ret;
 	ret = kvmx_open_get(owner, &refs);
 	if (ret)
 		goto unmap;
-	ret = release_all(&refs, scratch);
+	ret = release_all(&refs, &scratch);
 	kvmx_open_put(&refs);
 unmap:
-	scratch_unmap(scratch);
+	scratch_unmap(&scratch);
 	return ret;
 }
 
@@ -537,8 +755,11 @@ static u64 device_quiet(struct kvmx_pci *d, bool trust)
 	u64 seq = 0;
 
 	mutex_lock(&d->lock);
-	if (d->life == KVMX_PCI_OPEN && d->holds && d->drained && (d->proven || trust))
-		seq = atomic64_read(&d->seq);
+	if (d->life == KVMX_PCI_OPEN && d->holds) {
+		off_again(d);
+		if (d->drained && (d->proven || trust))
+			seq = atomic64_read(&d->seq);
+	}
 	mutex_unlock(&d->lock);
 	return seq;
 }
@@ -573,7 +794,7 @@ static u32 device_state(struct kvmx_pci *d)
 	u32 state = KVMX_DEV_OPEN;
 
 	lockdep_assert_held(&d->lock);
-	if (d->holds ? d->master : command(d) & PCI_COMMAND_MASTER)
+	if (d->holds || d->owed ? d->master : is_on(command(d)))
 		state |= KVMX_DEV_MASTER;
 	if (d->holds)
 		state |= KVMX_DEV_QUIESCED;

@@ -4,8 +4,10 @@
  *
  * Lock order, outermost first: VFIO's locks under which a device is opened and closed (dev_set's,
  * and the group's), kvmx_vm.lock of kvmx.ko on its calls, kvmx_pci.lock; inside that vfio-pci's own
- * locks, and mmap_lock. Also kvmx_lease_lock, kvmx_open_lock: neither is held while kvmx_pci.lock
- * is waited for, since a guest can have that held for as long as its device takes for a reset.
+ * igate, mmap_lock and memory_lock, and inside those PCI's lock of the configuration space. Also
+ * kvmx_lease_lock, kvmx_open_lock: neither is held while kvmx_pci.lock is waited for, since a guest
+ * can have that held for as long as its device takes for a reset; not for longer, so user memory is
+ * not waited for under it.
  */
 #ifndef KVMX_VFIO_H
 #define KVMX_VFIO_H
@@ -41,8 +43,10 @@ struct kvmx_ref;
  * @life: from open to close
  * @holds: KVMX_HOLD_* bits; not 0: quiesced. Read with READ_ONCE() without @lock
  * @master: quiesced: whether the guest thinks that bus mastering is on
- * @owed: resumed in D3hot: bus mastering has yet to be switched on
+ * @owed: resumed in D3hot: bus mastering has yet to be switched on, and @master is true. Read with
+ *	READ_ONCE() without @lock
  * @intx_masked: quiesced: INTx was masked for that
+ * @late: vectors have yet to be triggered. Read with READ_ONCE() without @lock
  * @drained: quiesced: no DMA can happen any more
  * @proven: and the device said so itself
  * @seq: when DMA was last possible, in kvmx_quiet_next()'s counting; atomic
@@ -60,6 +64,7 @@ struct kvmx_pci {
 	bool master;
 	bool owed;
 	bool intx_masked;
+	bool late;
 	bool drained;
 	bool proven;
 	atomic64_t seq;

@@ -1110,10 +1110,13 @@ struct kvmx_pci_addr {
  * ====== ========================================================================================
  * EACCES no VM is associated with the device, or the VM has no UUID
  * EPERM  the VM has another UUID, or has given itself this one without the right to
- * EBUSY  another VM of this UUID has a device of the lease open
+ * EBUSY  another VM of this UUID, or somebody from before the lease, has a device of it open
  * ====== ========================================================================================
  *
- * Leases are checked when a device is opened with kvmx_vfio_pci.ko as its driver, nowhere else.
+ * Leases are checked when a device is opened with kvmx_vfio_pci.ko as its driver, nowhere else: a
+ * second fd of a device that is open, from the same group, is not checked again, nor one that is
+ * passed on; and virtual functions are devices of their own, which the lease of their physical
+ * function does not have.
  *
  * Errors: EPERM without CAP_SYS_ADMIN; ENODEV if a device does not exist or is a bridge; EBUSY if
  * a device is leased for another UUID, or is open for somebody whom the lease would refuse (then
@@ -1389,13 +1392,16 @@ struct kvmx_dma_withdraw {
  * When all devices are quiesced and drained, one more complete pass of HARVEST returns the pages
  * of all DMA ranges, and passes after it do not until a device can write again. They do, if a
  * range was declared with KVMX_DMA_ALWAYS, if there is no device, or if one is unproven and
- * KVMX_QUIESCE_TRUST was not given.
+ * KVMX_QUIESCE_TRUST was not given. A device whose bus mastering cannot be switched off is never
+ * believed.
  *
- * Closing the fd resumes the devices, unless KVMX_QUIESCE_KEEP was given.
+ * Closing the fd resumes the devices, unless KVMX_QUIESCE_KEEP was given: then they, and what is
+ * opened later, stay quiesced until KVMX_VM_RESUME by any VM fd, also one that is opened later, or
+ * until the VM ends. Meanwhile the module cannot be unloaded.
  *
  * May be called by any process that has the fd, and again by the same fd: with other flags these
  * hold. Errors: EBUSY if another VM fd has quiesced the devices; EIO if a device that sleeps
- * cannot be woken: then none is quiesced.
+ * cannot be woken; ENOMEM as VM_RESUME. Then none is quiesced, or those that were before still are.
  */
 struct kvmx_vm_quiesce {
 	__u32 size;
@@ -1419,8 +1425,10 @@ struct kvmx_vm_quiesce {
  * A device stays quiesced that was quiesced by its own fd, too (VFIO_DEVICE_FEATURE_BUS_MASTER:
  * CLEAR_MASTER quiesces the device, SET_MASTER resumes it).
  *
- * Errors: ENOMEM if the caller's address space has no room for a page that is needed for a moment:
- * then nothing was resumed.
+ * A device without an association that another VM of its process has quiesced, too, stays so.
+ *
+ * Errors: ENOMEM, also if the VMM's address space has no room, or its limit of locked memory, for a
+ * page that is needed for a moment: then nothing was resumed.
  */
 struct kvmx_vm_resume {
 	__u32 size;

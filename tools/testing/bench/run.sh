@@ -21,6 +21,7 @@ usage()
 		  growth    harvests of ever larger guests
 		  sampling  the dirty curve by sampling, and what that costs the guest
 		  memory    memory of trackers, and what an idle module does
+		  passthrough  getting a device, and what its writes cost a migration
 		  migrate   live migrations of a Linux guest, beside QEMU's and plain pre-copy;
 		            RUNS of each (environment, default 2)
 
@@ -44,10 +45,13 @@ in_vm()
 	cp "$BUILD/vm/$KERNEL/bench-$part/out/$part.json" "$OUT/$part-$KERNEL.json" || FAILED=1
 }
 
-# rig PART MB SECONDS: the program of that name.
+# rig PART MB SECONDS RUN_ARGUMENT...: the program of that name.
 rig()
 {
-	in_vm "$1" "$2" "$3" -f "$BUILD/user/bench/$1" -- "$1"
+	local part=$1 mb=$2 seconds=$3
+
+	shift 3
+	in_vm "$part" "$mb" "$seconds" "$@" -f "$BUILD/user/bench/$part" -- "$part"
 }
 
 # The same guest moved by kvmx, by plain pre-copy and by QEMU, all in one machine.
@@ -78,6 +82,7 @@ run_part()
 	growth) rig growth 4096 600 ;;
 	sampling) rig sampling 2048 600 ;;
 	memory) rig memory 2048 300 ;;
+	passthrough) rig passthrough 2048 300 -D ;;
 	migrate) migrate ;;
 	*) usage 2 >&2 ;;
 	esac
@@ -91,7 +96,7 @@ main()
 	KERNEL=$1
 	shift
 	kernel_known "$KERNEL" || die "no kernel '$KERNEL' in kernels.list"
-	[ $# -gt 0 ] || set -- harvest growth sampling memory migrate
+	[ $# -gt 0 ] || set -- harvest growth sampling memory passthrough migrate
 	mkdir -p "$OUT"
 	for part; do
 		run_part "$part"

@@ -4,6 +4,7 @@
 # Runs all tests: check.sh [KERNEL]... (default: all of kernels.list). The last
 # line says how many passed, failed and were skipped, over everything.
 
+# shellcheck disable=SC2030,SC2031 # lane() counts in a subshell on purpose
 set -uo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$VM_DIR/payload.sh"
@@ -128,7 +129,6 @@ end_to_end()
 }
 
 # lane NAME COMMAND...: run it with an output and counts of its own; see lane_end().
-# shellcheck disable=SC2030,SC2031 # a subshell's own on purpose
 lane()
 {
 	local name=$1

@@ -240,6 +240,39 @@ TEST_F(quiesce, ends_with_its_fd)
 	EXPECT_TRUE(dma_works(&self->edu, self->mem));
 }
 
+/* A tool that quiesces, and ends: nobody else has a VM fd until the next one comes. */
+TEST_F(quiesce, kept_without_any_fd)
+{
+	struct kvmx_vm_quiesce q;
+	struct kvmx_vm_device device;
+	struct kvmx_vm_info info;
+
+	ASSERT_EQ(0, kx_quiesce(self->kx, KVMX_QUIESCE_KEEP, &q));
+	close(self->kx);
+	sleep_ms(200);
+	EXPECT_FALSE(dma_works(&self->edu, self->mem));
+	vdev_close(&self->edu);
+	ASSERT_EQ(0, vdev_open(&self->edu, VDEV_EDU, self->vm.fd));
+	ASSERT_EQ(0, vdev_map(&self->edu, self->mem, VM_DATA, 16 * PAGE_SIZE));
+	ASSERT_EQ(0, vdev_set_command(&self->edu, ON));
+	EXPECT_FALSE(dma_works(&self->edu, self->mem));
+
+	self->kx = kx_vm(self->vm.fd);
+	ASSERT_LE(0, self->kx);
+	ASSERT_EQ(0, kx_info(self->kx, &info));
+	EXPECT_TRUE(info.state & KVMX_VM_QUIESCED);
+	ASSERT_EQ(1, kx_devices(self->kx, &device, 1));
+	EXPECT_TRUE(device.state & KVMX_DEV_QUIESCED);
+	/* It may be taken over, and be given up with that fd. */
+	ASSERT_EQ(0, kx_quiesce(self->kx, KVMX_QUIESCE_KEEP, &q));
+	EXPECT_EQ(1, kx_resume(self->kx));
+	EXPECT_TRUE(dma_works(&self->edu, self->mem));
+	ASSERT_EQ(0, kx_info(self->kx, &info));
+	EXPECT_FALSE(info.state & KVMX_VM_QUIESCED);
+	/* Kept to the end: the VM's death is the end of it, too. */
+	ASSERT_EQ(0, kx_quiesce(self->kx, KVMX_QUIESCE_KEEP, &q));
+}
+
 /* A tool that quiesces another process's VM, and dies. */
 TEST_F(quiesce, killed_quiescer)
 {
@@ -410,6 +443,47 @@ TEST_F(express, survives_sleep_and_reset)
 	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
 	EXPECT_EQ(1, kx_resume(self->kx));
 	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 0));
+	EXPECT_TRUE(really_on(self->dev.bdf));
+}
+
+/* Resumed while asleep, a device is owed what the guest last wished, not what it did once. */
+TEST_F(express, owed_while_asleep)
+{
+	int pm = vdev_cap(&self->dev, PCI_CAP_ID_PM);
+	struct kvmx_vm_quiesce q;
+
+	ASSERT_LT(0, pm);
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	/* Until then the guest sees it. */
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	EXPECT_EQ(1, kx_resume(self->kx));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	/* A second quiesce forgets nothing. */
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 0));
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	EXPECT_EQ(1, kx_resume(self->kx));
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	EXPECT_EQ(1, kx_resume(self->kx));
+	EXPECT_EQ(ON, vdev_command(&self->dev) & ON);
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 0));
+	EXPECT_TRUE(really_on(self->dev.bdf));
+	/* The guest no longer wants it. */
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	EXPECT_EQ(1, kx_resume(self->kx));
+	ASSERT_EQ(0, vdev_set_command(&self->dev, PCI_COMMAND_MEMORY));
+	EXPECT_EQ(PCI_COMMAND_MEMORY, vdev_command(&self->dev) & ON);
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 0));
+	EXPECT_FALSE(really_on(self->dev.bdf));
+	/* A reset wakes it, too. */
+	ASSERT_EQ(0, vdev_set_command(&self->dev, ON));
+	ASSERT_EQ(0, kx_quiesce(self->kx, 0, &q));
+	ASSERT_EQ(0, vdev_write16(&self->dev, pm + PCI_PM_CTRL, 3));
+	EXPECT_EQ(1, kx_resume(self->kx));
+	ASSERT_EQ(0, vdev_reset(&self->dev));
 	EXPECT_TRUE(really_on(self->dev.bdf));
 }
 
