@@ -167,8 +167,8 @@ epoch_is_over()
 	ctl -j ksm show && [ "$(json /host/epochs)" -gt "$1" ] && json /host/state idle > /dev/null
 }
 
-# Kernels and page cache of the guests become one. What ksmd merges is what was foretold, give or
-# take a fifth: guests go on living.
+# Kernels and page cache of the guests become one. On 6.1 that is all that was foretold, on 6.12
+# and 7.3 one epoch frees some 70 % of it (ksm.rst); more than was foretold would be a wrong count.
 merges()
 {
 	local freed equal i
@@ -189,7 +189,7 @@ merges()
 		diag "guest 1 and $i share $(shared 1 "$i") pages"
 		[ "$(shared 1 "$i")" -gt 512 ] || return 1
 	done
-	[ "$freed" -gt $((PLANNED * 4 / 5)) ] && [ "$freed" -lt $((PLANNED * 6 / 5)) ] &&
+	[ "$freed" -gt $((PLANNED / 2)) ] && [ "$freed" -lt $((PLANNED * 6 / 5)) ] &&
 		[ "$equal" -gt $((freed / 4096)) ] && [ "$(cat "$KNOBS"/run)" = 0 ]
 }
 
@@ -203,7 +203,7 @@ watches()
 	last=$(grep '"host"' "$WORK/watch" | tail -n 1 | json-get /host/progress_permille)
 	diag "progress: $first to $last"
 	grep -q '"name":"begin"' "$WORK/watch" && grep -q '"name":"end"' "$WORK/watch" &&
-		[ "$last" -gt 700 ] && ctl ksm watch --count 2 --interval-seconds 0.1 &&
+		[ "$last" -gt 500 ] && ctl ksm watch --count 2 --interval-seconds 0.1 &&
 		ends 0 "[######" "4 of 4 VMs"
 }
 
