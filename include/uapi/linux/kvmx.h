@@ -1329,8 +1329,8 @@ struct kvmx_dev_report {
  * @__reserved: must be 0
  *
  * Call it before the memory is mapped for the device (VFIO_IOMMU_MAP_DMA), for mappings that the
- * device may write to. KSM lets go of the memory before the call returns, so that it is not
- * pinned while it is shared.
+ * device may write to. KSM is not told: KVMX_VM_KSM_PIN does that, so that no memory is pinned
+ * while it is shared.
  *
  * The range holds for guest frames, whatever memslots lie there. Ranges may overlap, and the same
  * one can be declared more than once. Closing the VM fd withdraws what was declared through it.

@@ -2,8 +2,7 @@
 /*
  * The memory that devices can reach: that of the memslots, kept in step with them.
  *
- * kvmx is told before memory is mapped, so that KSM lets go of it and no write is missed, and again
- * after it is unmapped.
+ * kvmx is told before memory is mapped, so that no write is missed, and again after it is unmapped.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -21,8 +21,8 @@
 #define SURE_OFFLINE_NS		NSEC_PER_SEC
 #define UNSURE_OFFLINE_NS	(3 * NSEC_PER_SEC)
 #define LEAST_PROBES		8
-/* As long as this queues on the way may take more than the link will carry. */
-#define LEAST_LINK_NS		(150 * NSEC_PER_MSEC)
+/* As long as this queues on the way may take more than the link will carry, and then less. */
+#define LEAST_LINK_NS		(250 * NSEC_PER_MSEC)
 #define STUCK_NS		(8 * NSEC_PER_SEC)
 /* The smaller a part of a guest fits into the pause, the more pages it takes to tell. */
 #define LEAST_SAMPLES		1024

@@ -147,8 +147,8 @@ void measure_probes(struct sender *s)
 		cost = tx_page_cost(s, tx_page_copy(s, p->idx, s->page)) + STREAM_RUN / 2;
 		now = pages_hash(s->page);
 		changed = now.low != p->hash.low || now.high != p->hash.high;
-		/* The first few count for more, but three or four are no reason for a verdict. */
-		weight = fmax(1. / 64, 1. / (12 + ++s->probes));
+		/* The first few count for more: there is nothing better to go by. */
+		weight = fmax(1. / 64, 1. / (4 + ++s->probes));
 		s->dirty_changed += ((changed ? 1 : 0) - s->dirty_changed) * weight;
 		s->dirty_cost += (cost - s->dirty_cost) * weight;
 		p->used = false;

@@ -18,9 +18,11 @@ try()
 	expect "$1: the source has ended" [ "$(status_of "$SRC")" = 0 ]
 }
 
+# How many there are depends on when the pause comes. Who does not compare finds none.
 nothing_sent_twice()
 {
-	[ "$(report same_pages)" -gt 1000 ]
+	diag "$(report same_pages) pages had the content that was sent before"
+	[ "$(report same_pages)" -gt 100 ]
 }
 
 plan 37

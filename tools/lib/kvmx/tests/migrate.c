@@ -306,7 +306,7 @@ TEST_F(scene, impossible_is_told_at_once)
 	EXPECT_STAYED();
 	EXPECT_EQ(0, self->guest.pauses);
 	EXPECT_EQ(KVMX_VERDICT_OFFLINE, self->guest.first_told);
-	EXPECT_GE(600 * NSEC_PER_MSEC, self->guest.first_told_ns);
+	EXPECT_GE(750 * NSEC_PER_MSEC, self->guest.first_told_ns);
 	EXPECT_GE(4 * NSEC_PER_SEC, self->report.total_ns);
 	EXPECT_NE(NULL, strstr(self->report.reason, "stays here"));
 }
