@@ -69,6 +69,7 @@ static void sum_up(struct kvmx_ksm_host_get *a)
 		a->pinned_pages += p->look.pinned;
 		a->huge_pages += p->look.huge;
 		a->shared_pages += p->look.shared;
+		a->freed_pages += p->zeroed;
 		a->merged_pages += p->state == KVMX_KSM_STATE_MERGING ?
 				   p->mm->ksm_merging_pages : p->merged;
 	}
