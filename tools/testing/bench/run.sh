@@ -21,6 +21,7 @@ usage()
 		  growth    harvests of ever larger guests
 		  sampling  the dirty curve by sampling, and what that costs the guest
 		  memory    memory of trackers, and what an idle module does
+		  ksm       merging, beside KSM's own ways and ksmtuned's rules
 		  passthrough  getting a device, and what its writes cost a migration
 		  migrate   live migrations of a Linux guest, beside QEMU's and plain pre-copy;
 		            RUNS of each (environment, default 2)
@@ -82,6 +83,7 @@ run_part()
 	growth) rig growth 4096 600 ;;
 	sampling) rig sampling 2048 600 ;;
 	memory) rig memory 2048 300 ;;
+	ksm) rig ksm 2048 2400 ;;
 	passthrough) rig passthrough 2048 300 -D ;;
 	migrate) migrate ;;
 	*) usage 2 >&2 ;;
@@ -96,7 +98,7 @@ main()
 	KERNEL=$1
 	shift
 	kernel_known "$KERNEL" || die "no kernel '$KERNEL' in kernels.list"
-	[ $# -gt 0 ] || set -- harvest growth sampling memory passthrough migrate
+	[ $# -gt 0 ] || set -- harvest growth sampling memory ksm passthrough migrate
 	mkdir -p "$OUT"
 	for part; do
 		run_part "$part"
