@@ -205,7 +205,8 @@ static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
 static u64 tick(const struct kvmx_ksm_plan_out *plan, const struct counts *begin,
 		const struct counts *now, u64 pages, u64 visit_ns)
 {
-	u64 cpu = now->cpu - begin->cpu, all = plan->scans * pages * visit_ns, left;
+	u64 scans = max_t(u64, plan->scans, now->scans - begin->scans + 1);
+	u64 cpu = now->cpu - begin->cpu, all = scans * pages * visit_ns, left;
 	u64 gone = now->wall - begin->wall;
 
 	/* An eighth of the time that is left, as ksmd has gone so far. */

@@ -117,7 +117,8 @@ struct kvmx_ksm_plan_in {
  * @domain: the domain to be live then. If it is another one than now, all VMs of the one that is
  *	live have KVMX_KSM_DO_UNMERGE, which is done wholly before anything is admitted
  * @epoch: an epoch pays
- * @scans: full scans it takes: 2, or 3 if pages are new to ksmd
+ * @scans: full scans it takes: 2, or 3 if pages are new to ksmd; up to twice as many are made as
+ *	long as they pay
  * @why: KVMX_KSM_WHY_*: why there is an epoch, or why not
  * @why_arg: the number that comes with @why
  * @pressure: less than the memory target is available
