@@ -3,7 +3,7 @@
  * ksm_pfns PID...: how much memory processes share, told by page frame numbers: for each two of
  * them a line "PID PID PAGES", and for each a line "PID merged PAGES", how many of its pages are
  * mapped elsewhere, too. It looks at what is large, private and anonymous, as the memory of guests.
- * The kernel's own page of zeroes does not count.
+ * The kernel's own page of zeroes does not count; it is in a line "PID zero PAGES".
  */
 #include <err.h>
 #include <errno.h>
@@ -144,6 +144,15 @@ static size_t count_merged(const struct proc *p)
 	return sum;
 }
 
+static size_t count_zero(const struct proc *p)
+{
+	size_t i, sum = 0;
+
+	for (i = 0; i < p->nr; i++)
+		sum += p->entry[i] & PRESENT && (p->entry[i] & PFN) == zero_pfn;
+	return sum;
+}
+
 int main(int argc, char **argv)
 {
 	struct proc proc[MAX_PROCS] = { 0 };
@@ -160,6 +169,7 @@ int main(int argc, char **argv)
 	}
 	for (i = 0; i < nr; i++) {
 		printf("%d merged %zu\n", proc[i].pid, count_merged(&proc[i]));
+		printf("%d zero %zu\n", proc[i].pid, count_zero(&proc[i]));
 		for (j = i + 1; j < nr; j++)
 			printf("%d %d %zu\n", proc[i].pid, proc[j].pid,
 			       count_equal(&proc[i], &proc[j]));
