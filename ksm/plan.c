@@ -443,9 +443,9 @@ void kvmx_ksm_plan_make(struct kvmx_ksm_plan_in *in, struct kvmx_ksm_plan_out *o
 }
 
 /*
- * A page of zeroes that waits for its like in ksmd's tree, and that leaves memory as its huge page is
- * split (Linux 6.12 and later), keeps all others from being found until the next scan. So one may
- * have left much that can be freed: another pays if what the last one freed, and what is left, does.
+ * A page of zeroes that waits for its like in ksmd's tree, and that leaves memory as its huge page
+ * is split (Linux 6.12 and later), keeps all others from being found until the next scan. So one
+ * may have left much: another pays if what the last one freed, and what is left, does.
  */
 static bool goes_on(const struct kvmx_ksm_progress *p)
 {

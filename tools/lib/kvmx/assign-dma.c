@@ -47,7 +47,7 @@ static void give_to_ksm(struct kvmx_assign_vm *vm, const struct dma_map *m)
 		;
 }
 
-static int declare(struct kvmx_assign_vm *vm, const struct dma_map *m)
+static int announce(struct kvmx_assign_vm *vm, const struct dma_map *m)
 {
 	int err = kvmx_dma_declare(vm->vm_fd, 0, m->gfn, m->npages, 0);
 
@@ -94,7 +94,7 @@ static int map_memory(struct kvmx_assign_vm *vm, const struct dma_map *m)
 	if (m->readonly)
 		madvise((void *)(uintptr_t)m->hva, arg.size, MADV_POPULATE_WRITE);
 	else
-		err = declare(vm, m);
+		err = announce(vm, m);
 	if (err)
 		goto give_back;
 	if (!ioctl(vm->state->container, VFIO_IOMMU_MAP_DMA, &arg))
