@@ -25,7 +25,7 @@
 #define LIMIT_NS 40000000000ULL
 #define PAGES 1024UL
 #define MERGEABLE_SEED 7
-#define IDLE_MS 4000
+#define IDLE_MS 10000
 
 /* Old sharers, unique, volatile, full of zeroes, partly pinned; and who comes late. */
 enum { OLD, UNIQUE, VOLATILE, ZEROES, PINNED, LATE, NR_VMS };
@@ -75,6 +75,7 @@ static struct {
 	int sys;
 	struct peer vm[NR_VMS];
 	bool kvmx;		/* this run is kvmx's */
+	uint64_t epochs;	/* before it */
 	unsigned int repeats;
 	uint32_t budget;	/* stock's, in 1/1000 of a CPU */
 } bench;
@@ -192,6 +193,7 @@ static void begin_rival(enum rival r)
 		policy.cpu_permille = r == KVMX_BUDGET ? bench.budget : 1000;
 		policy.pressure_permille = 1000;
 		must("HOST_SET", ksm_host_set(bench.sys, &policy, 0));
+		bench.epochs = ksm_host_get(bench.sys).epochs;
 		return;
 	}
 	if (r == NO_SMART)
@@ -235,8 +237,8 @@ static void wait_phase(int phase)
 	uint64_t end = now_ns() + LIMIT_NS;
 
 	if (bench.kvmx) {
-		if (phase)
-			ksm_epochs_become(bench.sys, 1);
+		if (phase && !ksm_epochs_become(bench.sys, bench.epochs + 1))
+			die("kvmx merges nothing", ETIMEDOUT);
 		sleep_ms(97 * phase);
 		return;
 	}
@@ -261,8 +263,6 @@ static struct run run_once(enum rival r, int phase)
 	start_vm(LATE);
 	begun = now_ns();
 	while (now_ns() - begun < LIMIT_NS) {
-		if (bench.kvmx && !run.estimate && ksm_host_get(bench.sys).nr_live == 0)
-			run.estimate = ksm_host_get(bench.sys).mergeable_pages;
 		if (ksm_knob("pages_sharing") >= goal) {
 			run.seconds = (now_ns() - begun) / 1e9;
 			break;
@@ -273,10 +273,10 @@ static struct run run_once(enum rival r, int phase)
 	run.freed = ksm_knob("pages_sharing");
 	run.visits = (visits() - seen) / fmax(run.freed - before, 1);
 	if (bench.kvmx) {
-		/* To the end of the epoch: what merges, and what was foretold. */
-		ksm_looks_pass(bench.sys, 1);
-		run.freed = ksm_knob("pages_sharing");
+		/* What was foretold, and to the end of the epoch, what has merged. */
 		run.estimate = ksm_host_get(bench.sys).mergeable_pages;
+		ksm_state_leaves(bench.sys, KVMX_KSM_HOST_STATE_EPOCH, 20000);
+		run.freed = ksm_knob("pages_sharing");
 	}
 	end_rival(r);
 	return run;
@@ -364,6 +364,7 @@ static void compare(const struct sums *all)
 static void idle(void)
 {
 	struct kvmx_ksm_policy policy = ksm_quick();
+	uint64_t epochs = ksm_host_get(bench.sys).epochs;
 	double ksmd, kvmx;
 	int i;
 
@@ -374,8 +375,8 @@ static void idle(void)
 	must("HOST_SET", ksm_host_set(bench.sys, &policy, 0));
 	for (i = 0; i < NR_VMS; i++)
 		start_vm(i);
-	ksm_epochs_become(bench.sys, 1);
-	ksm_looks_pass(bench.sys, 1);
+	if (!ksm_epochs_become(bench.sys, epochs + 1))
+		die("kvmx merges nothing", ETIMEDOUT);
 	sleep_ms(1000);
 	ksmd = ksmd_ms();
 	kvmx = ksm_host_get(bench.sys).kvmx_ns / 1e6;
