@@ -249,19 +249,24 @@ static bool stalled(struct counts *moved, const struct counts *now)
 	return now->wall - moved->wall > STALL_NS;
 }
 
-/* The same, with what has been freed since @begin and KSM does not count. */
-static void count_since(struct counts *c, const struct counts *begin)
+/*
+ * The same, with what has been freed since @begin and KSM does not count. As it began KSM may still
+ * have counted what was unmerged or written to since its last visit: nothing is freed before that
+ * is gone.
+ */
+static void count_since(struct counts *c, struct counts *begin)
 {
 	count(c);
 	c->freed += count_zeroed(kvmx_sub(c->zero, begin->zero));
+	begin->freed = min(begin->freed, c->freed);
 }
 
-static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct counts *begin,
+static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, struct counts *begin,
 	       struct counts *now, u64 *why_arg)
 {
 	struct kvmx_ksm_progress p = { .plan = plan, .policy = &kvmx_ksm.policy };
 	u64 pages = scan_pages(), foreign_at = 0;
-	u64 scans = begin->scans, freed_before = 0, freed_scan = 0;
+	u64 scans = begin->scans, at_scan[3] = {};
 	struct counts moved = *begin;
 	struct kvmx_ksm_pace speed;
 	u32 why;
@@ -269,13 +274,14 @@ static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct 
 	for (;;) {
 		count_since(now, begin);
 		p.scans = now->scans - begin->scans;
-		p.freed = now->freed > begin->freed ? now->freed - begin->freed : 0;
+		p.freed = now->freed - begin->freed;
 		if (now->scans != scans) {
 			scans = now->scans;
-			freed_before = freed_scan;
-			freed_scan = p.freed;
+			at_scan[0] = at_scan[1];
+			at_scan[1] = at_scan[2];
+			at_scan[2] = p.freed;
 		}
-		p.freed_last_scan = p.freed > freed_before ? p.freed - freed_before : 0;
+		p.freed_lately = kvmx_sub(p.freed, at_scan[0]);
 		p.cpu_ns = now->cpu - begin->cpu;
 		p.cow = now->cow - begin->cow;
 		p.disturbed = disturbed(&foreign_at, now->wall, &p.disturbed_arg);
@@ -295,7 +301,7 @@ static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct 
 static void conclude(const struct counts *begin, const struct counts *end, u32 why, u64 pages)
 {
 	u64 seen = visits(begin, end, pages), cpu = end->cpu - begin->cpu;
-	u64 freed = end->freed > begin->freed ? end->freed - begin->freed : 0;
+	u64 freed = end->freed - begin->freed;
 	const struct kvmx_ksm_sum *d = &kvmx_ksm.domain;
 	struct kvmx_ksm_proc *p;
 
@@ -352,8 +358,8 @@ u32 kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
 	kvmx_knobs_rest();
 	count_since(&end, &begin);
 	conclude(&begin, &end, why, pages);
-	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_END, (u64)why << 56 |
-		       (end.freed > begin.freed ? end.freed - begin.freed : 0));
+	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_END,
+		       (u64)why << 56 | (end.freed - begin.freed));
 	trace_kvmx_ksm_epoch(plan->gain, end.freed - begin.freed, end.scans - begin.scans,
 			     end.scanned - begin.scanned, end.cpu - begin.cpu,
 			     end.wall - begin.wall, why);

@@ -444,13 +444,13 @@ void kvmx_ksm_plan_make(struct kvmx_ksm_plan_in *in, struct kvmx_ksm_plan_out *o
 
 /*
  * A page of zeroes that waits for its like in ksmd's tree, and that leaves memory as its huge page
- * is split (Linux 6.12 and later), keeps all others from being found until the next scan. So one
- * may have left much: another pays if what the last one freed, and what is left, does.
+ * is split (Linux 6.12 and later), keeps all others from being found until the next scan. So scans
+ * may leave much, some nearly all: another pays if what the last two freed, and what is left, does.
  */
 static bool goes_on(const struct kvmx_ksm_progress *p)
 {
 	u64 left = kvmx_sub(p->plan->gain, p->freed);
-	u64 next = kvmx_muldiv(min(left, p->freed_last_scan), p->policy->page_ns, 1);
+	u64 next = kvmx_muldiv(min(left, p->freed_lately), p->policy->page_ns, 1);
 
 	return p->scans < 2 * p->plan->scans && left > p->plan->gain / MUCH_LEFT &&
 	       next > kvmx_muldiv(p->plan->cost_ns, 1, p->plan->scans);

@@ -220,7 +220,8 @@ merges()
 	freed=$(json /host/epoch_freed_bytes)
 	equal=$(($(count merged) + $(count zero) - ZERO))
 	diag "$((PLANNED >> 20)) MiB foretold, $((freed >> 20)) MiB freed," \
-		"$((equal >> 8)) MiB shared, $(($(json /host/ksmd_ns) / 1000000)) ms of ksmd"
+		"$((equal >> 8)) MiB shared, $(($(json /host/ksmd_ns) / 1000000)) ms of ksmd," \
+		"$(json /host/full_scans) scans, over for $(json /host/stopped)"
 	for i in 2 3 4; do
 		diag "guest 1 and $i share $(shared 1 "$i") pages"
 		[ "$(shared 1 "$i")" -gt 512 ] || return 1
@@ -292,9 +293,10 @@ switches()
 
 	ctl -j ksm show && epochs=$(json /host/epochs) && freed=$(json /host/epoch_freed_bytes) ||
 		return 1
-	cow=$(awk '$1 == "cow_ksm" { print $2 }' /proc/vmstat)
 	ctl -j ksm set host --domain "$BLUE" && ends 0 && json /host/policy/domain "$BLUE" &&
 		[ "$(shared 1 2)" = 0 ] || return 1
+	# Unmerging the others was copying on write, too.
+	cow=$(awk '$1 == "cow_ksm" { print $2 }' /proc/vmstat)
 	if ! wait_for 120 epoch_is_over "$epochs"; then
 		ctl ksm show
 		ends -1
@@ -305,6 +307,7 @@ switches()
 	cow=$(($(awk '$1 == "cow_ksm" { print $2 }' /proc/vmstat) - cow))
 	ctl -j ksm show "$(pid_of 4)" && planned=$(json /ksm/mergeable_bytes) || return 1
 	diag "alone, of $((planned >> 20)) MiB $((freed >> 20)) freed, $cow copies on write"
+	ctl ksm show && tail -n 5 "$WORK/out" | sed 's/^/# /'
 	[ "$planned" -gt $((4 << 20)) ] && [ "$freed" -gt $((planned * 4 / 5)) ] &&
 		[ "$cow" -lt 2048 ] && [ "$(count merged "$(pid_of 4)")" -gt 512 ] &&
 		ctl ksm show "$(pid_of 3)" && ends 0 "refused" "pinned" &&

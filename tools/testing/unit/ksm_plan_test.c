@@ -925,11 +925,11 @@ TEST(epoch_over)
 	p.cow++;
 	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
 	EXPECT_EQ(KVMX_KSM_WHY_COW, why);
-	/* more scans than planned, as long as the last one and what is left are worth another */
+	/* more scans than planned, as long as the last ones and what is left are worth another */
 	p = (struct kvmx_ksm_progress) { .plan = &out, .policy = &policy, .scans = 3 };
 	out = (struct kvmx_ksm_plan_out) { .scans = 3, .gain = 1600, .cost_ns = 300000 };
 	p.freed = 1499;
-	p.freed_last_scan = 101;
+	p.freed_lately = 101;
 	EXPECT_FALSE(kvmx_ksm_epoch_over(&p, &why, &arg));
 	p.freed++;
 	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
@@ -941,9 +941,9 @@ TEST(epoch_over)
 	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
 	p.freed--;
 	EXPECT_FALSE(kvmx_ksm_epoch_over(&p, &why, &arg));
-	p.freed_last_scan--;
+	p.freed_lately--;
 	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
-	p.freed_last_scan = 2000;
+	p.freed_lately = 2000;
 	p.scans = 5;
 	EXPECT_FALSE(kvmx_ksm_epoch_over(&p, &why, &arg));
 	p.scans++;
