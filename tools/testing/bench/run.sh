@@ -10,6 +10,8 @@ OUT=$BUILD/bench
 KERNEL=
 # Migrations of each kind; their medians count.
 RUNS=${RUNS:-2}
+# Runs of each rival in each phase of ksmd.
+REPEATS=${REPEATS:-3}
 FAILED=0
 
 usage()
@@ -21,7 +23,8 @@ usage()
 		  growth    harvests of ever larger guests
 		  sampling  the dirty curve by sampling, and what that costs the guest
 		  memory    memory of trackers, and what an idle module does
-		  ksm       merging, beside KSM's own ways and ksmtuned's rules
+		  ksm       merging, beside KSM's own ways and ksmtuned's rules; REPEATS of each in
+		            each phase (environment, 1 to 3, default 3)
 		  passthrough  getting a device, and what its writes cost a migration
 		  migrate   live migrations of a Linux guest, beside QEMU's and plain pre-copy;
 		            RUNS of each (environment, default 2)
@@ -83,7 +86,7 @@ run_part()
 	growth) rig growth 4096 600 ;;
 	sampling) rig sampling 2048 600 ;;
 	memory) rig memory 2048 300 ;;
-	ksm) rig ksm 2048 2400 ;;
+	ksm) in_vm ksm 2048 2400 -f "$BUILD/user/bench/ksm" -- "REPEATS=$REPEATS" ksm ;;
 	passthrough) rig passthrough 2048 300 -D ;;
 	migrate) migrate ;;
 	*) usage 2 >&2 ;;
