@@ -53,9 +53,10 @@ static const char * const rival_names[NR_RIVALS] = {
 
 /* One run: the latecomer comes, and most of what can be freed is, or it takes too long. */
 struct run {
-	double seconds;		/* infinite: never */
-	double cpu_ms;		/* of ksmd and kvmx */
-	double visits;
+	double seconds;		/* from then on; infinite: never */
+	double cpu_ms;		/* of ksmd and kvmx, since the first VM came */
+	double visits;		/* for a page freed, since then */
+	double share;		/* of a CPU, since then */
 	double freed;		/* in the end */
 	double estimate;	/* before the first scan */
 };
@@ -129,19 +130,19 @@ static double cpu_ms(void)
 	return ksmd_ms() + (bench.kvmx ? ksm_host_get(bench.sys).kvmx_ns / 1e6 : 0);
 }
 
-/* Kernels that do not count visits are taken at their scans. */
-static double visits(void)
+/* Since @scans or @scanned; kernels that do not count visits are taken at their scans. */
+static double visits(long scans, long scanned)
 {
 	uint64_t pages = 0;
 	int i, j;
 
 	if (has("pages_scanned"))
-		return ksm_knob("pages_scanned");
+		return ksm_knob("pages_scanned") - scanned;
 	for (i = 0; i < NR_VMS; i++)
 		for (j = 0; bench.vm[i].pid > 0 && j < (int)bench.vm[i].nr_areas; j++)
 			if (peer_mergeable(&bench.vm[i], j))
 				pages += bench.vm[i].area[j].npages;
-	return (double)ksm_knob("full_scans") * pages;
+	return (double)(ksm_knob("full_scans") - scans) * pages;
 }
 
 static void start_vm(int i)
@@ -220,6 +221,9 @@ static void end_rival(enum rival r)
 		peer_stop(&bench.vm[i]);
 		bench.vm[i].pid = 0;
 	}
+	/* KSM goes on counting the dead until it is told to let go of all. */
+	knob("run", "2");
+	knob("run", "0");
 	if (r == NO_SMART)
 		knob("smart_scan", "1");
 	if (r == ADVISOR || r == ADVISOR_SCALED) {
@@ -250,16 +254,19 @@ static struct run run_once(enum rival r, int phase)
 {
 	const double goal = 0.9 * achievable(ksm_knob("max_page_sharing"));
 	struct run run = { .seconds = INFINITY };
-	double cpu, seen, before;
-	uint64_t begun, i;
+	long scans = ksm_knob("full_scans"), scanned = ksm_knob("pages_scanned");
+	uint64_t started, begun, i;
+	double cpu, seen;
 
 	begin_rival(r);
+	cpu = cpu_ms();
+	started = now_ns();
 	for (i = 0; i < LATE; i++)
 		start_vm(i);
 	wait_phase(phase);
-	before = ksm_knob("pages_sharing");
-	cpu = cpu_ms();
-	seen = visits();
+	seen = visits(scans, scanned);
+	scans = ksm_knob("full_scans");
+	scanned = ksm_knob("pages_scanned");
 	start_vm(LATE);
 	begun = now_ns();
 	while (now_ns() - begun < LIMIT_NS) {
@@ -270,8 +277,9 @@ static struct run run_once(enum rival r, int phase)
 		sleep_ms(5);
 	}
 	run.cpu_ms = cpu_ms() - cpu;
+	run.share = run.cpu_ms * 1e6 / (now_ns() - started);
 	run.freed = ksm_knob("pages_sharing");
-	run.visits = (visits() - seen) / fmax(run.freed - before, 1);
+	run.visits = (seen + visits(scans, scanned)) / fmax(run.freed, 1);
 	if (bench.kvmx) {
 		/* What was foretold, and to the end of the epoch, what has merged. */
 		run.estimate = ksm_host_get(bench.sys).mergeable_pages;
@@ -306,8 +314,7 @@ static struct sums measure(enum rival r)
 			least = fmin(least, run.freed);
 			most = fmax(most, run.freed);
 			ok += !isinf(run.seconds);
-			s.cpu_share += run.cpu_ms / 1e3 / fmin(run.seconds, LIMIT_NS / 1e9) /
-				       (PHASES * bench.repeats);
+			s.cpu_share += run.share / (PHASES * bench.repeats);
 			if (run.estimate > 0)
 				s.estimate_error = fmax(s.estimate_error,
 							fabs(run.estimate / run.freed - 1));
