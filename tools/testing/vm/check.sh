@@ -183,7 +183,7 @@ all_tests()
 {
 	local k=$1 script timed=()
 
-	headline "$k: selftests, beside kvmxctl and devices"
+	headline "$k: selftests and KSM, beside kvmxctl and devices"
 	lane "$k-devices" on_devices "$k" &
 	lane "$k-memory" on_memory "$k" &
 	wait
