@@ -4,7 +4,7 @@
 #
 # A Linux guest has an nvme disk and an e1000e network card of the host and drives them with its
 # own drivers: a file system and packets. Then it moves without them, and what they have written
-# into its memory comes along.
+# into its memory comes along. A guest in an unmodified QEMU gets them next.
 
 # shellcheck shell=dash disable=SC2317,SC2034 # expect() and lib.sh use what is here
 . "$(dirname "$0")/lib.sh"
@@ -204,12 +204,52 @@ unplugged()
 	grep -q "as if unplugged" "$WORK/$HERE.err"
 }
 
+# qemu_begins: this machine's own QEMU, which knows nothing of kvmx, with both devices. To those
+# who give orders to guests it is a VMM like others.
+qemu_begins()
+{
+	local base=$WORK/qemu
+
+	rm -rf "$base".* /hostroot/tmp/pass
+	mkdir /hostroot/tmp/pass || return
+	cp /guest/vmlinuz "$WORK/initrd" /hostroot/tmp/pass/ && mkfifo "$base.in" || return
+	(
+		chroot /hostroot taskset 2 qemu-system-x86_64 -accel kvm -m "$MEMORY" \
+			-nodefaults -display none -serial stdio -kernel /tmp/pass/vmlinuz \
+			-initrd /tmp/pass/initrd -device "vfio-pci,host=$NVME" \
+			-device "vfio-pci,host=$NIC" \
+			-append "$GUEST_WORDS rdinit=/pass/init loglevel=4" \
+			<> "$base.in" >> "$WORK/console" 2> "$base.err" &
+		echo $! > "$base.pid"
+		wait $!
+		echo $? > "$base.status"
+	) &
+	HERE=qemu
+	wait_for 5 [ -s "$base.pid" ]
+}
+
+qemu_is_refused()
+{
+	qemu_begins && [ "$(status_of qemu)" = 1 ] && grep -q "vfio.*$NVME" "$WORK/qemu.err" &&
+		driver_is "$NVME" kvmx_vfio_pci
+}
+
+qemu_boots()
+{
+	more_of 120 "^GUEST READY" qemu_begins
+}
+
+qemu_ends()
+{
+	kill "$(cat "$WORK/qemu.pid")" && wait_for 20 gone qemu
+}
+
 given_back()
 {
 	ctl dev unbind "$NVME" "$NIC" && driver_is "$NVME" nvme && driver_is "$NIC" e1000e
 }
 
-plan 18
+plan 24
 NVME=$(find_device 0x1b36:0x0010)
 NIC=$(find_device 0x8086:0x10d3)
 ln -sf /hostroot/usr/share/misc /usr/share/ 2> /dev/null
@@ -232,6 +272,12 @@ describe_move
 memory_is_equal "moved"
 expect "what the disk has put into its memory came along" cached
 expect "where it is now it has no devices" unplugged
-expect "they can be released" ctl dev release "$UUID"
-expect "and given back" given_back
+expect "a QEMU that nobody vouches for does not get what is leased" qemu_is_refused
+expect "the devices can be released" ctl dev release "$UUID"
+expect "then it gets them, and its guest boots" qemu_boots || give_up "it does not boot"
+expect "that guest finds the disk" finds_disk
+expect "files on the disk are what it wrote" files
+expect "packets come back to it" packets
+expect "it ends" qemu_ends
+expect "the devices can be given back" given_back
 finish
