@@ -22,6 +22,7 @@ usage()
 		  sampling  the dirty curve by sampling, and what that costs the guest
 		  memory    memory of trackers, and what an idle module does
 		  passthrough  getting a device, and what its writes cost a migration
+		  nvme      what a guest reads from a disk of the host, beside vfio-pci
 		  migrate   live migrations of a Linux guest, beside QEMU's and plain pre-copy;
 		            RUNS of each (environment, default 2)
 
@@ -54,6 +55,17 @@ rig()
 	in_vm "$part" "$mb" "$seconds" "$@" -f "$BUILD/user/bench/$part" -- "$part"
 }
 
+nvme()
+{
+	local here
+
+	here=$(dirname "$0")
+	in_vm nvme 2048 600 -D -M nvme -g -q -f "$here/nvme.sh:/test/bench/nvme.sh" \
+		-f "$TOP/tools/testing/e2e/lib.sh:/test/bench/lib.sh" \
+		-f "$TOP/tools/testing/e2e/lib-pass.sh:/test/bench/lib-pass.sh" \
+		-- sh bench/nvme.sh /out/nvme.json
+}
+
 # The same guest moved by kvmx, by plain pre-copy and by QEMU, all in one machine.
 migrate()
 {
@@ -83,6 +95,7 @@ run_part()
 	sampling) rig sampling 2048 600 ;;
 	memory) rig memory 2048 300 ;;
 	passthrough) rig passthrough 2048 300 -D ;;
+	nvme) nvme ;;
 	migrate) migrate ;;
 	*) usage 2 >&2 ;;
 	esac
@@ -96,7 +109,7 @@ main()
 	KERNEL=$1
 	shift
 	kernel_known "$KERNEL" || die "no kernel '$KERNEL' in kernels.list"
-	[ $# -gt 0 ] || set -- harvest growth sampling memory passthrough migrate
+	[ $# -gt 0 ] || set -- harvest growth sampling memory passthrough nvme migrate
 	mkdir -p "$OUT"
 	for part; do
 		run_part "$part"
