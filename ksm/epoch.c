@@ -28,12 +28,20 @@
 
 struct counts {
 	u64 freed;
+	u64 zero;
 	u64 scans;
 	u64 scanned;
 	u64 cow;
 	u64 cpu;
 	u64 wall;
 };
+
+/* Pages of zeroes that KSM has freed and counted. */
+static u64 counted_zero(void)
+{
+	return kvmx_knobs_read(KVMX_KNOB_ZERO_PAGES, 0) ?
+	       kvmx_knobs_read(KVMX_KNOB_ZERO_SHARING, 0) : 0;
+}
 
 /**
  * kvmx_ksm_freed() - pages that KSM has freed, on the whole host
@@ -42,12 +50,8 @@ struct counts {
  */
 u64 kvmx_ksm_freed(void)
 {
-	u64 sum = kvmx_knobs_read(KVMX_KNOB_SHARING, 0);
-
-	/* These are counted apart, and cost nothing. */
-	if (kvmx_knobs_read(KVMX_KNOB_ZERO_PAGES, 0))
-		sum += kvmx_knobs_read(KVMX_KNOB_ZERO_SHARING, 0);
-	return sum;
+	/* Pages of zeroes are counted apart, and cost nothing. */
+	return kvmx_knobs_read(KVMX_KNOB_SHARING, 0) + counted_zero();
 }
 
 /**
@@ -69,8 +73,54 @@ u64 kvmx_ksm_cow_events(void)
 	return cow;
 }
 
+/* Pages that KSM has merged are among them, the kernel's own page of zeroes is not. */
+static u64 anon_pages(const struct kvmx_ksm_proc *p)
+{
+	return get_mm_counter(p->mm, MM_ANONPAGES);
+}
+
+static void count_anon(void)
+{
+	struct kvmx_ksm_proc *p;
+
+	mutex_lock(&kvmx_ksm.lock);
+	list_for_each_entry(p, &kvmx_ksm.procs, node) {
+		p->anon = anon_pages(p);
+		p->zeroed = 0;
+	}
+	mutex_unlock(&kvmx_ksm.lock);
+}
+
+/*
+ * To merge a page of a huge one ksmd splits that. Since Linux 6.12 a split gives back all pages of
+ * zeroes in it, and maps the kernel's own there: they are freed as foretold, but KSM does not count
+ * them. They are missing from the VMM's anonymous pages; not more of them than the look has found,
+ * as a VMM may give back memory itself. @counted of these are in KSM's count.
+ */
+static u64 count_zeroed(u64 counted)
+{
+	struct kvmx_ksm_proc *p;
+	u64 sum = 0, rest;
+
+	mutex_lock(&kvmx_ksm.lock);
+	list_for_each_entry(p, &kvmx_ksm.procs, node) {
+		p->zeroed = 0;
+		if (p->live && !kvmx_ksm_proc_dead(p))
+			p->zeroed = min(kvmx_sub(p->anon, anon_pages(p)), p->look.zero);
+		sum += p->zeroed;
+	}
+	rest = kvmx_sub(sum, counted);
+	if (counted) {
+		list_for_each_entry(p, &kvmx_ksm.procs, node)
+			p->zeroed = kvmx_muldiv(p->zeroed, rest, max(sum, 1ULL));
+	}
+	mutex_unlock(&kvmx_ksm.lock);
+	return rest;
+}
+
 static void count(struct counts *c)
 {
+	c->zero = counted_zero();
 	c->freed = kvmx_ksm_freed();
 	c->scans = kvmx_knobs_read(KVMX_KNOB_FULL_SCANS, 0);
 	c->scanned = kvmx_knobs_read(KVMX_KNOB_SCANNED, 0);
@@ -155,7 +205,8 @@ static u32 disturbed(u64 *foreign_at, u64 now, u64 *arg)
 static u64 tick(const struct kvmx_ksm_plan_out *plan, const struct counts *begin,
 		const struct counts *now, u64 pages, u64 visit_ns)
 {
-	u64 cpu = now->cpu - begin->cpu, all = plan->scans * pages * visit_ns, left;
+	u64 scans = max_t(u64, plan->scans, now->scans - begin->scans + 1);
+	u64 cpu = now->cpu - begin->cpu, all = scans * pages * visit_ns, left;
 	u64 gone = now->wall - begin->wall;
 
 	/* An eighth of the time that is left, as ksmd has gone so far. */
@@ -198,26 +249,39 @@ static bool stalled(struct counts *moved, const struct counts *now)
 	return now->wall - moved->wall > STALL_NS;
 }
 
-static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct counts *begin,
+/*
+ * The same, with what has been freed since @begin and KSM does not count. As it began KSM may still
+ * have counted what was unmerged or written to since its last visit: nothing is freed before that
+ * is gone.
+ */
+static void count_since(struct counts *c, struct counts *begin)
+{
+	count(c);
+	c->freed += count_zeroed(kvmx_sub(c->zero, begin->zero));
+	begin->freed = min(begin->freed, c->freed);
+}
+
+static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, struct counts *begin,
 	       struct counts *now, u64 *why_arg)
 {
 	struct kvmx_ksm_progress p = { .plan = plan, .policy = &kvmx_ksm.policy };
 	u64 pages = scan_pages(), foreign_at = 0;
-	u64 scans = begin->scans, freed_before = 0, freed_scan = 0;
+	u64 scans = begin->scans, at_scan[3] = {};
 	struct counts moved = *begin;
 	struct kvmx_ksm_pace speed;
 	u32 why;
 
 	for (;;) {
-		count(now);
+		count_since(now, begin);
 		p.scans = now->scans - begin->scans;
-		p.freed = now->freed > begin->freed ? now->freed - begin->freed : 0;
+		p.freed = now->freed - begin->freed;
 		if (now->scans != scans) {
 			scans = now->scans;
-			freed_before = freed_scan;
-			freed_scan = p.freed;
+			at_scan[0] = at_scan[1];
+			at_scan[1] = at_scan[2];
+			at_scan[2] = p.freed;
 		}
-		p.freed_last_scan = p.freed > freed_before ? p.freed - freed_before : 0;
+		p.freed_lately = kvmx_sub(p.freed, at_scan[0]);
 		p.cpu_ns = now->cpu - begin->cpu;
 		p.cow = now->cow - begin->cow;
 		p.disturbed = disturbed(&foreign_at, now->wall, &p.disturbed_arg);
@@ -237,7 +301,7 @@ static u32 run(const struct kvmx_ksm_plan_out *plan, u64 visit_ns, const struct 
 static void conclude(const struct counts *begin, const struct counts *end, u32 why, u64 pages)
 {
 	u64 seen = visits(begin, end, pages), cpu = end->cpu - begin->cpu;
-	u64 freed = end->freed > begin->freed ? end->freed - begin->freed : 0;
+	u64 freed = end->freed - begin->freed;
 	const struct kvmx_ksm_sum *d = &kvmx_ksm.domain;
 	struct kvmx_ksm_proc *p;
 
@@ -254,8 +318,8 @@ static void conclude(const struct counts *begin, const struct counts *end, u32 w
 		if (!p->live)
 			continue;
 		p->merged = kvmx_ksm_proc_merged(p);
-		p->freed = min(p->est.mergeable,
-			       kvmx_muldiv(p->merged, d->mergeable, max(d->copies, 1ULL)));
+		p->freed = kvmx_muldiv(p->merged, d->mergeable, max(d->copies, 1ULL));
+		p->freed = min(p->est.mergeable, kvmx_add(p->freed, p->zeroed));
 		/* What all scans have left, more of them will leave, too. */
 		if (why == KVMX_KSM_WHY_SCANS)
 			p->left = p->est.mergeable - p->freed;
@@ -288,13 +352,14 @@ u32 kvmx_ksm_epoch(const struct kvmx_ksm_plan_out *plan, u64 visit_ns)
 		goto out;
 	kvmx_ksm_host_state(KVMX_KSM_HOST_STATE_EPOCH);
 	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_BEGIN, plan->gain);
+	count_anon();
 	count(&begin);
 	why = run(plan, visit_ns, &begin, &end, &why_arg);
 	kvmx_knobs_rest();
-	count(&end);
+	count_since(&end, &begin);
 	conclude(&begin, &end, why, pages);
-	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_END, (u64)why << 56 |
-		       (end.freed > begin.freed ? end.freed - begin.freed : 0));
+	kvmx_bell_ring(&kvmx_sys_bell, KVMX_EVENT_KSM_END,
+		       (u64)why << 56 | (end.freed - begin.freed));
 	trace_kvmx_ksm_epoch(plan->gain, end.freed - begin.freed, end.scans - begin.scans,
 			     end.scanned - begin.scanned, end.cpu - begin.cpu,
 			     end.wall - begin.wall, why);

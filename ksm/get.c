@@ -69,6 +69,7 @@ static void sum_up(struct kvmx_ksm_host_get *a)
 		a->pinned_pages += p->look.pinned;
 		a->huge_pages += p->look.huge;
 		a->shared_pages += p->look.shared;
+		a->freed_pages += p->zeroed;
 		a->merged_pages += p->state == KVMX_KSM_STATE_MERGING ?
 				   p->mm->ksm_merging_pages : p->merged;
 	}
@@ -129,13 +130,16 @@ int kvmx_ksm_host_get(struct kvmx_sys *sys, struct kvmx_ksm_host_get *a)
 static void fill_vm(struct kvmx_ksm_plan_vm *to, const struct kvmx_ksm_plan_in_vm *v,
 		    const struct kvmx_ksm_proc *p)
 {
-	const struct kvmx_vm *vm;
+	struct kvmx_vm *vm;
 
 	/* There may be none left if its memory could not be unmerged. */
 	if (!list_empty(&p->vms)) {
 		vm = list_first_entry(&p->vms, struct kvmx_vm, ksm_node);
+		/* An opener may be giving it a name; kvmx_vm.lock is not to be waited for here. */
+		spin_lock(&vm->bell.lock);
 		memcpy(to->uuid, vm->uuid, sizeof(to->uuid));
 		memcpy(to->label, vm->label, sizeof(to->label));
+		spin_unlock(&vm->bell.lock);
 	}
 	memcpy(to->domain, p->domain, sizeof(to->domain));
 	to->pid = p->pid;

@@ -125,6 +125,8 @@ struct kvmx_ksm_pin {
  * @look: the last look
  * @est: the estimate that followed
  * @freed: pages freed, as far as known
+ * @anon: its anonymous pages when the epoch began; the worker's
+ * @zeroed: pages of zeroes that have left memory since the last look, see kvmx_ksm_epoch()
  * @left: pages that could be freed and that the last epoch did not free
  * @merged: KSM's count of merged pages, as of the last epoch or look
  * @scanned: pages the sampler has looked at
@@ -165,6 +167,8 @@ struct kvmx_ksm_proc {
 	struct kvmx_ksm_look look;
 	struct kvmx_ksm_guess est;
 	u64 freed;
+	u64 anon;
+	u64 zeroed;
 	u64 left;
 	u64 merged;
 	u64 scanned;

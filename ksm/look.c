@@ -225,6 +225,8 @@ static void store(const struct kvmx_ksm_subject *sub, const struct kvmx_ksm_est_
 	p->est.err = vm->err;
 	p->est.unstable = vm->unstable;
 	p->freed = freed(p, e);
+	/* They are not in this look. */
+	p->zeroed = 0;
 	p->sampled = true;
 	p->sample_time = ktime_get_ns();
 	/* KSM still counts what was written to since its visit, and what kvmx has unmerged. */

@@ -43,6 +43,9 @@
 #define SCANS		2
 #define SCANS_NEW	3
 
+/* of what an epoch is to free, the part that further scans are made for */
+#define MUCH_LEFT	16
+
 /* pages written to after merging, before it is called a storm */
 #define STORM_PAGES	1024
 #define STORM_SHARE	4
@@ -439,6 +442,20 @@ void kvmx_ksm_plan_make(struct kvmx_ksm_plan_in *in, struct kvmx_ksm_plan_out *o
 	settle_epoch(in, &t, out);
 }
 
+/*
+ * A page of zeroes that waits for its like in ksmd's tree, and that leaves memory as its huge page
+ * is split (Linux 6.12 and later), keeps all others from being found until the next scan. So scans
+ * may leave much, some nearly all: another pays if what the last two freed, and what is left, does.
+ */
+static bool goes_on(const struct kvmx_ksm_progress *p)
+{
+	u64 left = kvmx_sub(p->plan->gain, p->freed);
+	u64 next = kvmx_muldiv(min(left, p->freed_lately), p->policy->page_ns, 1);
+
+	return p->scans < 2 * p->plan->scans && left > p->plan->gain / MUCH_LEFT &&
+	       next > kvmx_muldiv(p->plan->cost_ns, 1, p->plan->scans);
+}
+
 /**
  * kvmx_ksm_epoch_over() - whether an epoch is over
  * @p: how far it is
@@ -455,7 +472,7 @@ bool kvmx_ksm_epoch_over(const struct kvmx_ksm_progress *p, u32 *why, u64 *why_a
 	if (p->disturbed) {
 		*why = p->disturbed;
 		*why_arg = p->disturbed_arg;
-	} else if (p->scans >= plan->scans) {
+	} else if (p->scans >= plan->scans && !goes_on(p)) {
 		*why = KVMX_KSM_WHY_SCANS;
 		*why_arg = p->scans;
 	} else if (plan->gain && p->freed >= plan->gain) {

@@ -117,7 +117,8 @@ struct kvmx_ksm_plan_in {
  * @domain: the domain to be live then. If it is another one than now, all VMs of the one that is
  *	live have KVMX_KSM_DO_UNMERGE, which is done wholly before anything is admitted
  * @epoch: an epoch pays
- * @scans: full scans it takes: 2, or 3 if pages are new to ksmd
+ * @scans: full scans it takes: 2, or 3 if pages are new to ksmd; up to twice as many are made as
+ *	long as they pay
  * @why: KVMX_KSM_WHY_*: why there is an epoch, or why not
  * @why_arg: the number that comes with @why
  * @pressure: less than the memory target is available
@@ -145,7 +146,7 @@ struct kvmx_ksm_plan_out {
  * @policy: as in the plan
  * @scans: full scans made since it began
  * @freed: pages freed since it began, 0 if it has become less
- * @freed_last_scan: of these, since the last full scan but one ended; for the first scan, @freed
+ * @freed_lately: of these, in the last two full scans that have ended and since
  * @cpu_ns: CPU time of ksmd since it began
  * @cow: merged pages that were written to since it began, on the whole host
  * @disturbed: KVMX_KSM_WHY_KNOBS, _FOREIGN, _MIGRATION or _CHANGED if that has happened, else 0
@@ -156,7 +157,7 @@ struct kvmx_ksm_progress {
 	const struct kvmx_ksm_policy *policy;
 	u32 scans;
 	u64 freed;
-	u64 freed_last_scan;
+	u64 freed_lately;
 	u64 cpu_ns;
 	u64 cow;
 	u32 disturbed;

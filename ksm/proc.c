@@ -302,6 +302,7 @@ int kvmx_ksm_proc_unmerge(struct kvmx_ksm_proc *p)
 	p->unmerged += merged;
 	p->look.merged = 0;
 	p->freed = 0;
+	p->zeroed = 0;
 	p->merged = 0;
 	p->cow_new = 0;
 	WRITE_ONCE(p->live, false);

@@ -147,7 +147,7 @@ struct kvmx_dma_map {
  * @file: the VM's file, NULL when dead
  * @uuid: given by an opener; changed under @bell.lock, too
  * @vouched: @uuid was given by a caller with CAP_SYS_ADMIN; as @uuid
- * @label: given by an opener
+ * @label: given by an opener; as @uuid
  * @trackers: open ones
  * @nr_trackers: entries of @trackers
  * @nr_migrations: of these, with KVMX_TRACKER_MIGRATION; read with READ_ONCE()

@@ -381,14 +381,14 @@ static int vm_name(struct kvmx_vm *vm, const struct kvmx_vm_open *o)
 		return -EEXIST;
 	if (label && vm->label[0] && strcmp(vm->label, o->label))
 		return -EEXIST;
+	spin_lock(&vm->bell.lock);
 	if (uuid) {
-		spin_lock(&vm->bell.lock);
 		memcpy(vm->uuid, o->uuid, sizeof(vm->uuid));
 		vm->vouched |= admin;
-		spin_unlock(&vm->bell.lock);
 	}
 	if (label)
 		strscpy_pad(vm->label, o->label, sizeof(vm->label));
+	spin_unlock(&vm->bell.lock);
 	return 0;
 }
 

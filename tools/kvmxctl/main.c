@@ -14,6 +14,7 @@ static const struct object * const objects[] = {
 	&vm_object,
 	&dirty_object,
 	&dev_object,
+	&ksm_object,
 	&feature_object,
 };
 

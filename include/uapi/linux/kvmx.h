@@ -869,7 +869,8 @@ struct kvmx_ksm_host_set {
  * @mergeable_pages: out: pages that can be freed in the live domain, or the next one if none is
  *	live: the estimate
  * @mergeable_err: out: half of its 95 % confidence interval
- * @freed_pages: out: pages that are freed now: KSM's pages_sharing
+ * @freed_pages: out: pages that are freed now: KSM's own count, of the whole host, and pages of
+ *	zeroes that left memory since the estimate was made when ksmd split huge pages
  * @estimate_time_ns: out: when the estimate was made, 0 before
  * @gain_pages: out: pages that the next epoch would free
  * @cost_ns: out: CPU time that it would cost
@@ -1330,7 +1331,7 @@ struct kvmx_dev_report {
  *
  * Call it before the memory is mapped for the device (VFIO_IOMMU_MAP_DMA), for mappings that the
  * device may write to. KSM is not told: KVMX_VM_KSM_PIN does that, so that no memory is pinned
- * while it is shared.
+ * while it is shared. Call that first; libkvmx's kvmx_assign() calls both.
  *
  * The range holds for guest frames, whatever memslots lie there. Ranges may overlap, and the same
  * one can be declared more than once. Closing the VM fd withdraws what was declared through it.

@@ -2,7 +2,8 @@
 /*
  * The memory that devices can reach: that of the memslots, kept in step with them.
  *
- * kvmx is told before memory is mapped, so that no write is missed, and again after it is unmapped.
+ * kvmx is told before memory is mapped, so that no write is missed and KSM has let go of what is
+ * about to be pinned, and again after it is unmapped.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +24,39 @@ static bool same(const struct dma_map *m, const struct kvmx_slot *s)
 	       m->readonly == !!(s->flags & KVMX_SLOT_READONLY);
 }
 
+/* One page that is pinned while KSM knows it can keep all others of its content from merging. */
+static int keep_from_ksm(struct kvmx_assign_vm *vm, const struct dma_map *m)
+{
+	int err;
+
+	do
+		err = kvmx_vm_ksm_pin(vm->vm_fd, m->gfn, m->npages, 0);
+	while (err == -EINTR);
+	/* A host without KSM */
+	if (!err || err == -EOPNOTSUPP)
+		return 0;
+	return assign_fail(vm, err, "cannot keep memory at %#llx away from KSM: %s%s",
+			   (unsigned long long)m->gfn * PAGE_BYTES, strerror(-err),
+			   err == -ENOMEM ? " (it takes memory to unmerge what is merged)" : "");
+}
+
+/* If that fails the memory does not merge, which is no harm. */
+static void give_to_ksm(struct kvmx_assign_vm *vm, const struct dma_map *m)
+{
+	while (kvmx_vm_ksm_pin(vm->vm_fd, m->gfn, m->npages, KVMX_VM_KSM_UNPIN) == -EINTR)
+		;
+}
+
+static int announce(struct kvmx_assign_vm *vm, const struct dma_map *m)
+{
+	int err = kvmx_dma_declare(vm->vm_fd, 0, m->gfn, m->npages, 0);
+
+	if (!err)
+		return 0;
+	return assign_fail(vm, err, "cannot declare memory at %#llx for DMA: %s",
+			   (unsigned long long)m->gfn * PAGE_BYTES, strerror(-err));
+}
+
 static void unmap_memory(struct kvmx_assign_vm *vm, const struct dma_map *m)
 {
 	struct vfio_iommu_type1_dma_unmap arg = {
@@ -31,10 +65,12 @@ static void unmap_memory(struct kvmx_assign_vm *vm, const struct dma_map *m)
 		.size = m->npages * PAGE_BYTES,
 	};
 
-	/* What could not be unmapped may still be written: the range stays declared then. */
-	if (ioctl(vm->state->container, VFIO_IOMMU_UNMAP_DMA, &arg) || m->readonly)
+	/* What could not be unmapped is still pinned and may be written: nothing is undone then. */
+	if (ioctl(vm->state->container, VFIO_IOMMU_UNMAP_DMA, &arg))
 		return;
-	kvmx_dma_withdraw(vm->vm_fd, 0, m->gfn, m->npages, 0);
+	if (!m->readonly)
+		kvmx_dma_withdraw(vm->vm_fd, 0, m->gfn, m->npages, 0);
+	give_to_ksm(vm, m);
 }
 
 static int map_memory(struct kvmx_assign_vm *vm, const struct dma_map *m)
@@ -46,8 +82,11 @@ static int map_memory(struct kvmx_assign_vm *vm, const struct dma_map *m)
 		.iova = m->gfn * PAGE_BYTES,
 		.size = m->npages * PAGE_BYTES,
 	};
-	int err = 0;
+	int err;
 
+	err = keep_from_ksm(vm, m);
+	if (err)
+		return err;
 	/*
 	 * A page that was never written would be pinned as the zero page, which the VMM's first
 	 * write replaces (until Linux 6.2). Memory that the VMM cannot write needs no such care.
@@ -55,19 +94,20 @@ static int map_memory(struct kvmx_assign_vm *vm, const struct dma_map *m)
 	if (m->readonly)
 		madvise((void *)(uintptr_t)m->hva, arg.size, MADV_POPULATE_WRITE);
 	else
-		err = kvmx_dma_declare(vm->vm_fd, 0, m->gfn, m->npages, 0);
+		err = announce(vm, m);
 	if (err)
-		return assign_fail(vm, err, "cannot declare memory at %#llx for DMA: %s",
-				   (unsigned long long)arg.iova, strerror(-err));
+		goto give_back;
 	if (!ioctl(vm->state->container, VFIO_IOMMU_MAP_DMA, &arg))
 		return 0;
-	err = -errno;
+	err = assign_fail(vm, -errno, "cannot map %llu MiB of memory at %#llx for devices: %m%s",
+			  (unsigned long long)arg.size >> 20, (unsigned long long)arg.iova,
+			  errno == ENOMEM ?
+			  " (RLIMIT_MEMLOCK has to allow for all of the guest's memory)" : "");
 	if (!m->readonly)
 		kvmx_dma_withdraw(vm->vm_fd, 0, m->gfn, m->npages, 0);
-	return assign_fail(vm, err, "cannot map %llu MiB of memory at %#llx for devices: %s%s",
-			   (unsigned long long)arg.size >> 20, (unsigned long long)arg.iova,
-			   strerror(-err), err == -ENOMEM ?
-			   " (RLIMIT_MEMLOCK has to allow for all of the guest's memory)" : "");
+give_back:
+	give_to_ksm(vm, m);
+	return err;
 }
 
 /* Keeps what is still as it was. Removes before it adds: a memslot may have moved. */

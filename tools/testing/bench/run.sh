@@ -10,6 +10,8 @@ OUT=$BUILD/bench
 KERNEL=
 # Migrations of each kind; their medians count.
 RUNS=${RUNS:-2}
+# Runs of each rival in each phase of ksmd.
+REPEATS=${REPEATS:-3}
 FAILED=0
 
 usage()
@@ -21,6 +23,8 @@ usage()
 		  growth    harvests of ever larger guests
 		  sampling  the dirty curve by sampling, and what that costs the guest
 		  memory    memory of trackers, and what an idle module does
+		  ksm       merging, beside KSM's own ways and ksmtuned's rules; REPEATS of each in
+		            each phase (environment, 1 to 3, default 3)
 		  passthrough  getting a device, and what its writes cost a migration
 		  nvme      what a guest reads from a disk of the host, beside vfio-pci
 		  migrate   live migrations of a Linux guest, beside QEMU's and plain pre-copy;
@@ -94,6 +98,7 @@ run_part()
 	growth) rig growth 4096 600 ;;
 	sampling) rig sampling 2048 600 ;;
 	memory) rig memory 2048 300 ;;
+	ksm) in_vm ksm 2048 2400 -f "$BUILD/user/bench/ksm" -- "REPEATS=$REPEATS" ksm ;;
 	passthrough) rig passthrough 2048 300 -D ;;
 	nvme) nvme ;;
 	migrate) migrate ;;
@@ -109,7 +114,9 @@ main()
 	KERNEL=$1
 	shift
 	kernel_known "$KERNEL" || die "no kernel '$KERNEL' in kernels.list"
-	[ $# -gt 0 ] || set -- harvest growth sampling memory passthrough nvme migrate
+	if [ $# = 0 ]; then
+		set -- harvest growth sampling memory ksm passthrough nvme migrate
+	fi
 	mkdir -p "$OUT"
 	for part; do
 		run_part "$part"

@@ -925,6 +925,39 @@ TEST(epoch_over)
 	p.cow++;
 	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
 	EXPECT_EQ(KVMX_KSM_WHY_COW, why);
+	/* more scans than planned, as long as the last ones and what is left are worth another */
+	p = (struct kvmx_ksm_progress) { .plan = &out, .policy = &policy, .scans = 3 };
+	out = (struct kvmx_ksm_plan_out) { .scans = 3, .gain = 1600, .cost_ns = 300000 };
+	p.freed = 1499;
+	p.freed_lately = 101;
+	EXPECT_FALSE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	p.freed++;
+	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	EXPECT_EQ(KVMX_KSM_WHY_SCANS, why);
+	EXPECT_EQ(3, arg);
+	/* much is left, but it is less than a sixteenth */
+	out.gain = 2000;
+	p.freed = 1875;
+	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	p.freed--;
+	EXPECT_FALSE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	p.freed_lately--;
+	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	p.freed_lately = 2000;
+	p.scans = 5;
+	EXPECT_FALSE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	p.scans++;
+	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	EXPECT_EQ(KVMX_KSM_WHY_SCANS, why);
+	/* but not over budget, nor when all is reached */
+	p.scans = 4;
+	p.cpu_ns = 2000001;
+	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	EXPECT_EQ(KVMX_KSM_WHY_COST, why);
+	p.cpu_ns = 0;
+	p.freed = 2000;
+	EXPECT_TRUE(kvmx_ksm_epoch_over(&p, &why, &arg));
+	EXPECT_EQ(KVMX_KSM_WHY_SCANS, why);
 	/* without an expectation nothing is reached before its scans are made */
 	p = (struct kvmx_ksm_progress) { .plan = &out, .policy = &policy, .freed = 10 };
 	out.gain = 0;

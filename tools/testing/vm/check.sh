@@ -198,6 +198,12 @@ on_devices()
 	end_to_end "$1" kvmxctl passthrough
 }
 
+on_memory()
+{
+	selftests "$1" selftests -H 64
+	end_to_end "$1" ksm
+}
+
 # Two machines at a time for what looks at no clock, and one for what does.
 all_tests()
 {
@@ -205,13 +211,13 @@ all_tests()
 
 	headline "$k: selftests, beside kvmxctl and devices"
 	lane "$k-devices" on_devices "$k" &
-	lane "$k-selftests" selftests "$k" selftests -H 64
+	lane "$k-memory" on_memory "$k" &
 	wait
-	lane_end "$k-selftests"
+	lane_end "$k-memory"
 	lane_end "$k-devices"
 	for script in "$TESTS"/e2e/*.sh; do
 		script=$(basename "$script" .sh)
-		case $script in '*' | lib* | demo | kvmxctl | passthrough) continue ;; esac
+		case $script in '*' | lib* | demo | kvmxctl | ksm | passthrough) continue ;; esac
 		timed+=("$script")
 	done
 	timed_end_to_end "$k" "${timed[@]}"

@@ -7,6 +7,7 @@
 #include <kselftest_harness.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -277,6 +278,88 @@ TEST_F_TIMEOUT(rough, knobs, TIMEOUT)
 		peer_stop(p);
 	}
 	EXPECT_EQ(0, ksm_host_off(self->bed.sys));
+}
+
+static bool knob_becomes(const char *name, long value)
+{
+	int ms;
+
+	for (ms = 0; ms < 10000 && ksm_knob(name) != value; ms += 10)
+		sleep_ms(10);
+	return ksm_knob(name) == value;
+}
+
+/* kvmx has let go of the knobs because of this one, and does not write it any more. */
+static bool lets_go(int sys, const char *name, long value)
+{
+	struct kvmx_ksm_host_get host;
+
+	if (!ksm_knobs_become(sys, KVMX_KSM_KNOBS_LOST))
+		return false;
+	host = ksm_host_get(sys);
+	sleep_ms(300);
+	if (!strcmp(name, host.knob) && ksm_knob(name) == value)
+		return true;
+	printf("# lost %s, not %s; it is %ld, not %ld\n", host.knob, name, ksm_knob(name), value);
+	return false;
+}
+
+/*
+ * smart_scan is off during epochs alone: a write is one that changes it. So that it is known what
+ * does, there is nothing to merge first, and then an epoch of many seconds.
+ */
+TEST_F_TIMEOUT(rough, smart_scan, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = ksm_quick();
+	int sys = self->bed.sys;
+
+	if (ksm_knob("smart_scan") < 0)
+		SKIP(return, "KSM does not skip pages in this kernel");
+	ASSERT_EQ(1, ksm_knob("smart_scan"));
+	ASSERT_EQ(0, ksm_host_set(sys, &policy, 0));
+	ASSERT_EQ(KVMX_KSM_KNOBS_OWNED, ksm_host_get(sys).knobs);
+	ASSERT_EQ(0, ksm_set_knob("smart_scan", "0"));
+	EXPECT_TRUE(lets_go(sys, "smart_scan", 0));
+	ASSERT_EQ(0, ksm_set_knob("smart_scan", "1"));
+
+	policy = ksm_slow();
+	ASSERT_EQ(0, start(self->bed.peer, 8 * PAGES, KVMX_KSM_ALWAYS, 0));
+	ASSERT_EQ(0, ksm_host_set(sys, &policy, KVMX_KSM_HOST_TAKE));
+	ASSERT_TRUE(ksm_state_becomes(sys, KVMX_KSM_HOST_STATE_EPOCH));
+	ASSERT_TRUE(knob_becomes("smart_scan", 0));
+	ASSERT_EQ(0, ksm_set_knob("smart_scan", "1"));
+	EXPECT_TRUE(lets_go(sys, "smart_scan", 1));
+	EXPECT_NE(KVMX_KSM_HOST_STATE_EPOCH, ksm_host_get(sys).state);
+	EXPECT_EQ(0, ksm_knob("run"));
+}
+
+/* The advisor, at any moment. It sets pages_to_scan, which is where that is seen first. */
+TEST_F_TIMEOUT(rough, advisor, TIMEOUT)
+{
+	struct kvmx_ksm_policy policy = ksm_quick();
+	char mode[KSM_KNOB_LEN], pages[KSM_KNOB_LEN];
+	uint32_t seed = 23, i;
+	int sys = self->bed.sys;
+
+	ksm_read_knob("advisor_mode", mode, sizeof(mode));
+	if (!mode[0])
+		SKIP(return, "KSM has no advisor in this kernel");
+	policy.interval_ns = 100000000;
+	policy.settle_ns = 20000000;
+	ksm_read_knob("pages_to_scan", pages, sizeof(pages));
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, start(self->bed.peer, PAGES, KVMX_KSM_ALWAYS, 0));
+		ASSERT_EQ(0, ksm_host_set(sys, &policy, KVMX_KSM_HOST_TAKE));
+		sleep_ms(next_random(&seed) % 600);
+		ASSERT_EQ(0, ksm_set_knob("advisor_mode", "scan-time"));
+		EXPECT_TRUE(lets_go(sys, "pages_to_scan", ksm_knob("advisor_min_pages_to_scan")));
+		ksm_read_knob("advisor_mode", mode, sizeof(mode));
+		EXPECT_NE(NULL, strstr(mode, "[scan-time]"));
+		EXPECT_EQ(0, ksm_knob("run"));
+		ASSERT_EQ(0, ksm_set_knob("advisor_mode", "none"));
+		ASSERT_EQ(0, ksm_set_knob("pages_to_scan", pages));
+		peer_stop(self->bed.peer);
+	}
 }
 
 TEST_HARNESS_MAIN

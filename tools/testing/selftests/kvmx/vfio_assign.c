@@ -17,8 +17,10 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "lib/ksm.h"
 #include "lib/kx.h"
 #include "lib/pass.h"
+#include "lib/peer.h"
 #include "lib/vdev.h"
 #include "lib/vm.h"
 #include "vfio_assign.h"
@@ -29,6 +31,7 @@
 #define VECTOR 0x55
 #define MSI_ADDR 0xfee00000
 #define PIN 19
+#define KSM_SCANS 4
 #define LAPIC_SVR 0xf0
 #define LAPIC_IRR 0x200
 #define MAX_CALLS 400
@@ -370,6 +373,59 @@ TEST_F(assign, in_step)
 	EXPECT_TRUE(all_bytes(other, 0x33, 64));
 	kvmx_unassign(dev);
 	EXPECT_EQ(0, kvmx_assign_sync(&self->a));
+}
+
+/* The VM's memory, as somebody else's. */
+static struct peer myself(const char *mem)
+{
+	return (struct peer){
+		.pid = getpid(),
+		.nr_areas = 1,
+		.area = { { .hva = (uintptr_t)mem, .npages = PAGES } },
+	};
+}
+
+/* Has KSM merge what can be merged. */
+static int run_ksm(void)
+{
+	long scans = ksm_knob("full_scans");
+	int err, ms;
+
+	err = ksm_set_knob("run", "1");
+	for (ms = 0; !err && ms < 20000 && ksm_knob("full_scans") < scans + KSM_SCANS; ms += 10)
+		sleep_ms(10);
+	return err ?: ksm_set_knob("run", "0");
+}
+
+/* KSM has let go of memory before devices reach it, and may have it again afterwards. */
+TEST_F(assign, ksm_lets_go)
+{
+	struct peer me = myself(self->mem);
+	struct kvmx_device *dev;
+	void *hole;
+
+	memset(self->mem, 0x5a, PAGES * PAGE_SIZE);
+	ASSERT_EQ(0, madvise(self->mem, PAGES * PAGE_SIZE, MADV_MERGEABLE));
+	ASSERT_EQ(0, run_ksm());
+	ASSERT_EQ(PAGES, peer_merged(&me, 0));
+	ASSIGN(VDEV_EDU, &dev);
+	EXPECT_FALSE(peer_mergeable(&me, 0));
+	EXPECT_EQ(0, peer_merged(&me, 0));
+	EXPECT_TRUE(all_bytes(self->mem, 0x5a, PAGES * PAGE_SIZE));
+	/* As many PINs as the library made. */
+	EXPECT_EQ(0, kvmx_assign_sync(&self->a));
+	memset(self->mem, 0x11, 64);
+	ASSERT_EQ(0, copy_by_dma(dev, VM_DATA, VM_DATA + PAGE_SIZE));
+	EXPECT_TRUE(all_bytes(self->mem + PAGE_SIZE, 0x11, 64));
+	kvmx_unassign(dev);
+	EXPECT_TRUE(peer_mergeable(&me, 0));
+	/* What was not mapped in the end is not kept away from KSM, either. */
+	ASSERT_EQ(0, vm_add_slot(&self->vm, 2, OTHER_GFN, PAGES, MEM_ANON, 0));
+	hole = vm_slot(&self->vm, 2)->hva;
+	ASSERT_EQ(0, mprotect(hole, PAGES * PAGE_SIZE, PROT_NONE));
+	EXPECT_NE(0, kvmx_assign(&self->a, self->bdf[VDEV_EDU], &dev));
+	EXPECT_TRUE(peer_mergeable(&me, 0));
+	ASSERT_EQ(0, madvise(self->mem, PAGES * PAGE_SIZE, MADV_UNMERGEABLE));
 }
 
 /* A BAR that is a memslot is no memory for devices. */
