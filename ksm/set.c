@@ -206,10 +206,10 @@ static int pin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm
 {
 	struct kvmx_ksm_pin *pin;
 	int err;
-	u32 i;
 
-	if (!kvmx_ksm_gfn_pages(vm, a->gfn, a->npages))
-		return -EINVAL;
+	err = kvmx_ksm_gfn_check(vm, a->gfn, a->npages);
+	if (err)
+		return err;
 	if (p->nr_pins >= KVMX_KSM_MAX_PINS)
 		return -ENOSPC;
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
