@@ -40,7 +40,13 @@ build_config()
 		grep -qxF -- "$line" "$src/.config" && continue
 		say "$(basename "$config"): not taken: $line"
 		ok=
-	done < <(grep -E '^(# )?CONFIG_' "$config")
+	done < <(grep -E '^CONFIG_' "$config")
+	# What cannot be chosen is off without saying so.
+	while read -r line; do
+		grep -q "^$line=" "$src/.config" || continue
+		say "$(basename "$config"): not off: $line"
+		ok=
+	done < <(sed -nE 's/^# (CONFIG_[A-Z0-9_]+) is not set$/\1/p' "$config")
 	[ -n "$ok" ]
 }
 
