@@ -609,7 +609,8 @@ TEST_F_TIMEOUT(fail, death, SWEEP_TIMEOUT)
 		ASSERT_EQ(CLD_EXITED, si.si_code);
 		ASSERT_EQ(0, si.si_status);
 		ASSERT_TRUE(module_refs_become(0));
-		ASSERT_TRUE(kvm_refs_become(self->kvm_refs + 1));
+		ASSERT_TRUE(kvm_refs_become(self->kvm_refs + 1))
+			TH_LOG("injection point %d", n);
 	}
 	sweep_count("death of a VMM", n - 2, 0);
 }
