@@ -39,7 +39,7 @@ clean: ## remove what was built; host kernels stay (rm -r build for those)
 	$(Q)rm -f *.o *.ko *.mod *.mod.c .*.cmd Module.symvers modules.order
 	$(Q)find kvmx vfio -name '*.o' -delete -o -name '.*.cmd' -delete
 
-##@ Test (KERNEL=6.1, 6.12 or 7.3)
+##@ Test (KERNEL=6.1, 6.12, 7.3 or debug)
 setup: ## get packages and host kernels; does only what is missing
 	$(Q)$(VM)/setup.sh $(KERNEL)
 
@@ -48,6 +48,9 @@ demo: ## move a running Linux guest from one VMM to another (default KERNEL=6.1)
 
 check: ## run all tests on all host kernels, or on KERNEL
 	$(Q)$(VM)/check.sh $(KERNEL)
+
+fuzz: ## call kvmx in every way for SECONDS=n (default 60, KERNEL=debug)
+	$(Q)tools/testing/fuzz/fuzz.sh $(or $(SECONDS),60) $(KERNEL)
 
 bench: ## measure against what a user would pick instead (default KERNEL=6.1)
 	$(Q)$(VM)/bench.sh $(KERNEL)
@@ -63,4 +66,4 @@ help: ## show this
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-.PHONY: modules tools install clean setup demo check bench lint shell help
+.PHONY: modules tools install clean setup demo check fuzz bench lint shell help

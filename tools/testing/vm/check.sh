@@ -47,13 +47,13 @@ count()
 	echo "# $where: $p passed, $f failed, $s skipped"
 }
 
-# limit_of DIRECTORY DEFAULT: the limit for a test program, kselftest's way of saying it.
+# limit_of DIRECTORY DEFAULT [SCALE]: the limit for a test program, kselftest's way of saying it.
 limit_of()
 {
 	local limit
 
 	limit=$(sed -n 's/^timeout=//p' "$1/settings" 2> /dev/null)
-	echo "${limit:-$2}"
+	echo $((${limit:-$2} * ${3:-1}))
 }
 
 # in_machine KERNEL NAME RUN_ARG...: run tests in a machine and count them.
@@ -97,17 +97,18 @@ unit_tests()
 # selftests KERNEL NAME RUN_ARG...: those of build/user/NAME
 selftests()
 {
-	local k=$1 name=$2 dir=$BUILD/user/$2
+	local k=$1 name=$2 dir=$BUILD/user/$2 scale
 
 	shift 2
-
+	scale=$(kernel_scale "$k")
 	if [ -z "$(ls "$dir" 2> /dev/null)" ]; then
 		failure "$k/$name: none in build/user/$name"
 		return
 	fi
-	in_machine "$k" "$name" -t 600 "$@" "${PAYLOAD[@]}" -f "$dir:/test/selftests" \
-		-f "$VM_DIR/run-tests" -- \
-		run-tests "$(limit_of "$TESTS/selftests/kvmx" 120)" '/test/selftests/*'
+	in_machine "$k" "$name" -t $((600 * scale)) "$@" "${PAYLOAD[@]}" \
+		-f "$dir:/test/selftests" -f "$VM_DIR/run-tests" -- \
+		KVMX_TIME_SCALE="$scale" \
+		run-tests "$(limit_of "$TESTS/selftests/kvmx" 120 "$scale")" '/test/selftests/*'
 }
 
 # machine_of SCRIPT: what its line "# machine: RUN_ARG..." wants of the machine.
@@ -223,6 +224,15 @@ all_tests()
 	timed_end_to_end "$k" "${timed[@]}"
 }
 
+# The kernel's own checkers watch while the selftests run; guests that boot would take too long.
+checked_tests()
+{
+	local k=$1
+
+	selftests "$k" selftests -H 64
+	selftests "$k" selftests-vfio -D
+}
+
 check_kernel()
 {
 	local k=$1
@@ -232,6 +242,8 @@ check_kernel()
 		failure "$k: could not be fetched"
 	elif ! "$VM_DIR/ko.sh" "$k"; then
 		failure "$k: the module could not be built"
+	elif kernel_checks "$k"; then
+		checked_tests "$k"
 	else
 		all_tests "$k"
 	fi
