@@ -14,8 +14,9 @@ die()
 	exit 1
 }
 
-[ -n "$key" ] && [ -n "$cert" ] ||
+if [ -z "$key" ] || [ -z "$cert" ]; then
 	die "which key? make sign KEY=... CERT=...; Documentation/secure-boot.rst says how to get one"
+fi
 for file in "$key" "$cert"; do
 	[ -r "$file" ] || die "cannot read $file"
 done

@@ -41,7 +41,8 @@ static struct json_object *list_entry(int sys_fd, const struct found_vm *found)
 	enum ctl_exit rc;
 
 	vminfo_add_found(obj, found);
-	rc = attach_found(&att, sys_fd, found, &err);
+	rc = found->fd < 0 ? attach_refused(found->pid, &err) :
+			     attach_found(&att, sys_fd, found, &err);
 	if (!rc) {
 		rc = vm_details(&att, obj, &slots, &err);
 		json_object_put(slots);
@@ -84,10 +85,10 @@ static void print_list(struct json_object *doc)
 		{ "pid", "PID", OUT_COUNT },
 		{ "fd", "FD", OUT_COUNT },
 		{ "vmm", "VMM", OUT_TEXT },
+		{ "name", "NAME", OUT_TEXT },
 		{ "memory_bytes", "MEMORY", OUT_BYTES },
 		{ "vcpus", "VCPUS", OUT_COUNT },
 		{ "uuid", "UUID", OUT_TEXT },
-		{ "label", "LABEL", OUT_TEXT },
 		{ "state", "STATE", OUT_WORDS },
 	};
 
@@ -134,9 +135,11 @@ static const struct out_field vm_fields[] = {
 	{ "pid", "pid", OUT_COUNT },
 	{ "fd", "fd", OUT_COUNT },
 	{ "vmm", "vmm", OUT_TEXT },
+	{ "name", "name", OUT_TEXT },
 	{ "memory_bytes", "memory", OUT_BYTES },
 	{ "vcpus", "vcpus", OUT_COUNT },
 	{ "uuid", "uuid", OUT_TEXT },
+	{ "uuid_from", "uuid by", OUT_TEXT },
 	{ "label", "label", OUT_TEXT },
 	{ "state", "state", OUT_WORDS },
 	{ "slots", "memslots", OUT_COUNT },
@@ -236,7 +239,8 @@ out:
 static const struct command commands[] = {
 	{
 		"list", "",
-		"    The VMs of all processes, whether or not their VMM knows kvmx.\n",
+		"    The VMs of all processes, whether or not their VMM knows kvmx. Names and UUIDs\n"
+		"    that a VMM has not told kvmx are those of its command line.\n",
 		vm_list,
 	},
 	{
