@@ -26,6 +26,8 @@ extern const struct object feature_object;
 extern const struct object vm_object;
 extern const struct object dirty_object;
 extern const struct object dev_object;
+extern const struct object stats_object;
+extern const struct object doctor_object;
 
 enum ctl_exit dirty_peek(int argc, char **argv, struct ctl_error *err);
 enum ctl_exit dirty_rate(int argc, char **argv, struct ctl_error *err);

@@ -14,6 +14,8 @@ static const struct object * const objects[] = {
 	&vm_object,
 	&dirty_object,
 	&dev_object,
+	&stats_object,
+	&doctor_object,
 	&feature_object,
 };
 
@@ -152,7 +154,8 @@ int main(int argc, char **argv)
 		return CTL_OK;
 	}
 	rc = run(argc, argv, &err);
-	if (rc)
+	/* Some have said it all by themselves. */
+	if (err.code)
 		out_error(&err);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("kvmxctl: standard output");

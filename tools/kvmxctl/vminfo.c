@@ -138,3 +138,44 @@ free_slots:
 	free(slots);
 	return rc;
 }
+
+enum ctl_exit vminfo_add_details(const struct attached *att, struct json_object *obj,
+				 struct json_object **slots, struct ctl_error *err)
+{
+	struct kvmx_vm_info info;
+	uint64_t memory_bytes;
+	enum ctl_exit rc;
+	int error;
+
+	error = kvmx_vm_info(att->vm_fd, &info);
+	if (error)
+		return ctl_fail_errno(err, -error, "the VM of process %d", att->found.pid);
+	rc = vminfo_slots(att, slots, &memory_bytes, err);
+	if (rc)
+		return rc;
+	out_add_u64(obj, "memory_bytes", memory_bytes);
+	vminfo_add_info(obj, &info);
+	return CTL_OK;
+}
+
+enum ctl_exit vminfo_add_stats(const struct attached *att, struct json_object *obj,
+			       struct ctl_error *err)
+{
+	struct kvmx_vm_stats stats;
+	int error;
+
+	error = kvmx_vm_stats(att->vm_fd, &stats);
+	if (error)
+		return ctl_fail_errno(err, -error, "the counters of process %d's VM",
+				      att->found.pid);
+	out_add_u64(obj, "harvests", stats.harvests);
+	out_add_u64(obj, "collected_pages", stats.collected_pages);
+	out_add_u64(obj, "clear_calls", stats.clear_calls);
+	out_add_u64(obj, "marked_pages", stats.marked_pages);
+	out_add_u64(obj, "slot_changes", stats.slot_changes);
+	out_add_u64(obj, "log_disturbed", stats.log_disturbed);
+	out_add_u64(obj, "samples", stats.samples);
+	out_add_u64(obj, "predictions", stats.predictions);
+	out_add_u64(obj, "kernel_bytes", stats.bytes);
+	return CTL_OK;
+}

@@ -93,7 +93,7 @@ host_root()
 
 	wants="$(for deb; do
 		dpkg-deb -f "$deb" Package Depends
-	done | cksum)" ${HOST_PACKAGES[*]}"
+	done | cksum) ${HOST_PACKAGES[*]}"
 	root_is "$HOST_ROOT" "$wants" && return
 	say "packages: making a root to install in"
 	new_root "$HOST_ROOT"
