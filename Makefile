@@ -29,7 +29,7 @@ modules: ## build kvmx.ko for KDIR (default: the running kernel)
 tools: ## build libkvmx, kvmxctl, kvmx-vmm and the tests into build/user
 	$(Q)$(MAKE) -C tools O=$(O)
 
-install: install-modules install-tools ## install modules, library, tools, man pages (DESTDIR=, prefix=)
+install: install-modules install-tools ## install modules, library and tools (DESTDIR=, prefix=)
 
 install-modules: modules
 	$(Q)$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \

@@ -15,7 +15,7 @@ die()
 }
 
 if [ -z "$key" ] || [ -z "$cert" ]; then
-	die "which key? make sign KEY=... CERT=...; Documentation/secure-boot.rst says how to get one"
+	die "which key? make sign KEY=... CERT=..., see Documentation/secure-boot.rst"
 fi
 for file in "$key" "$cert"; do
 	[ -r "$file" ] || die "cannot read $file"
@@ -23,6 +23,7 @@ done
 [ -x "$kdir/scripts/sign-file" ] || die "$kdir has no scripts/sign-file: install kernel headers"
 for module; do
 	[ -e "$module" ] || die "there is no $module: make modules first"
-	"$kdir/scripts/sign-file" sha256 "$key" "$cert" "$module" || die "$module could not be signed"
+	"$kdir/scripts/sign-file" sha256 "$key" "$cert" "$module" ||
+		die "$module could not be signed"
 	echo "  SIGN    $module"
 done

@@ -14,6 +14,7 @@
 #include "doctor.h"
 
 #define PATH_LEN	512
+#define UNSAFE_INTERRUPTS "sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
 #define EFI_SECURE_BOOT	"SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 __attribute__((format(printf, 2, 3)))
@@ -179,8 +180,7 @@ static void gather_devices(const char *root, struct facts *facts)
 	struct dirent *entry;
 	DIR *dir;
 
-	facts->unsafe_interrupts = read_number(root,
-		"sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts", 0);
+	facts->unsafe_interrupts = read_number(root, UNSAFE_INTERRUPTS, 0);
 	snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups", root);
 	dir = opendir(path);
 	if (!dir)

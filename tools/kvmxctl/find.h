@@ -25,7 +25,8 @@ struct found_vms {
 
 /*
  * All VMs, one entry each: of several processes that hold one (a VMM hands it to a helper) the
- * one with most vCPUs. And processes that seem to be VMMs but may not be looked into. Returns 0 or -errno; release with found_free().
+ * one with most vCPUs. And processes that seem to be VMMs but may not be looked into. Returns 0 or
+ * -errno; release with found_free().
  */
 int find_vms(struct found_vms *found);
 /* The VMs that a process holds. */

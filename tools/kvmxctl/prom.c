@@ -139,8 +139,8 @@ void prom_print(struct json_object *doc, FILE *out)
 	struct json_object *vms = json_object_object_get(doc, "vms"), *value;
 	size_t i;
 
-	fputs("# HELP kvmx_info What kvmx and kernel there are.\n# TYPE kvmx_info gauge\nkvmx_info{",
-	      out);
+	fputs("# HELP kvmx_info What kvmx and kernel there are.\n", out);
+	fputs("# TYPE kvmx_info gauge\nkvmx_info{", out);
 	print_label("version", json_object_get_string(json_object_object_get(doc, "version")),
 		    out);
 	fputc(',', out);

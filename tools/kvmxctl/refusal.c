@@ -9,16 +9,16 @@ void refusal_explain(const struct refusal *facts, struct ctl_error *err)
 	if (facts->yama_scope >= 3)
 		ctl_hint(err, "kernel.yama.ptrace_scope is 3: nobody may, until the host reboots");
 	else if (facts->cap_ptrace && facts->inner_userns)
-		ctl_hint(err, "this is a user namespace (a container?), and the VMM is not in it: run it on the host itself");
+		ctl_hint(err, "the VMM is outside this user namespace: run it on the host");
 	else if (facts->cap_ptrace)
-		ctl_hint(err, "CAP_SYS_PTRACE is there, so a security module (SELinux, AppArmor) forbids it: see the audit log");
+		ctl_hint(err, "SELinux, AppArmor or the like forbids it: see the audit log");
 	else if (facts->root)
-		ctl_hint(err, "this is root without CAP_SYS_PTRACE (a container?): give it that capability");
+		ctl_hint(err, "this is root without CAP_SYS_PTRACE (a container?): give it that");
 	else if (facts->yama_scope)
 		ctl_hint(err, "run it as root or with CAP_SYS_PTRACE (yama.ptrace_scope is %d)",
 			 facts->yama_scope);
 	else if (facts->same_user)
-		ctl_hint(err, "the VMM does not let its own user look into it (it is not dumpable): run it as root or with CAP_SYS_PTRACE");
+		ctl_hint(err, "run it as root or with CAP_SYS_PTRACE: the VMM is not dumpable");
 	else
 		ctl_hint(err, "run it as root, with CAP_SYS_PTRACE, or as the VMM's own user");
 }

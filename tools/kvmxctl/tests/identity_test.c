@@ -24,17 +24,17 @@ TEST(qemu)
 
 	PARSE("qemu-system-x86_64",
 	      "/usr/bin/qemu-system-x86_64\0-name\0guest=web,debug-threads=on\0-S\0-uuid\0" UUID
-	      "\0-m\0" "512");
+	      "\0-smp\0two");
 	EXPECT_STREQ("web", id.name);
 	EXPECT_STREQ(UUID, uuid_of(&id, text));
-	PARSE("kvm", "kvm\0--name\0db,process=qemu-db\0-m\0" "512");
+	PARSE("kvm", "kvm\0--name\0db,process=qemu-db\0-smp\0two");
 	EXPECT_STREQ("db", id.name);
 	EXPECT_FALSE(id.has_uuid);
 	PARSE("qemu-kvm", "qemu-kvm\0-name\0debug-threads=on,guest=a,,b");
 	EXPECT_STREQ("a,b", id.name);
 	PARSE("qemu-system-x86_64", "qemu\0-name\0debug-threads=on\0-nodefaults");
 	EXPECT_STREQ("", id.name);
-	PARSE("qemu-system-x86_64", "qemu\0-m\0" "1G");
+	PARSE("qemu-system-x86_64", "qemu\0-smp\0two");
 	EXPECT_STREQ("", id.name);
 }
 

@@ -44,15 +44,21 @@ static bool well_formed(const char *text)
 	return true;
 }
 
+#define HOST	"'version':'0.1','kernel':'6.1'"
+#define VM1	"{'pid':12,'fd':9,'vmm':'qemu','name':'a\\\"b\\\\c\\n','uuid':null,'harvests':5}"
+#define CLOSED	"{'pid':13,'fd':null,'vmm':'qemu','name':null,'error':'x'}"
+#define VM2	"{'pid':14,'fd':3,'vmm':'vmm','name':'d','uuid':'u','harvests':6}"
+
+#define SAYS(line)	EXPECT_NE(NULL, strstr(text, "\n" line "\n"))
+
 TEST(host)
 {
-	char *text = printed("{\"version\":\"0.1\",\"kernel\":\"6.1\",\"vms\":[],"
-			     "\"hidden_processes\":3,\"ksm\":null}");
+	char *text = printed("{" HOST ",'vms':[],'hidden_processes':3,'ksm':null}");
 
-	EXPECT_NE(NULL, strstr(text, "kvmx_info{version=\"0.1\",kernel=\"6.1\"} 1\n"));
-	EXPECT_NE(NULL, strstr(text, "\nkvmx_vms 0\n"));
-	EXPECT_NE(NULL, strstr(text, "\n# TYPE kvmx_hidden_processes gauge\n"
-			       "kvmx_hidden_processes 3\n"));
+	SAYS("kvmx_info{version=\"0.1\",kernel=\"6.1\"} 1");
+	SAYS("kvmx_vms 0");
+	SAYS("# TYPE kvmx_hidden_processes gauge");
+	SAYS("kvmx_hidden_processes 3");
 	EXPECT_EQ(NULL, strstr(text, "kvmx_ksm"));
 	EXPECT_EQ(NULL, strstr(text, "kvmx_vm_"));
 	EXPECT_TRUE(well_formed(text));
@@ -61,33 +67,25 @@ TEST(host)
 
 TEST(ksm)
 {
-	char *text = printed("{\"version\":\"0.1\",\"kernel\":\"6.1\",\"vms\":[],"
-			     "\"ksm\":{\"epochs\":7,\"ksmd_ns\":1500000000,"
-			     "\"freed_bytes\":1099511627776}}");
+	char *text = printed("{" HOST ",'vms':[],'ksm':{'epochs':7,'ksmd_ns':1500000000}}");
 
-	EXPECT_NE(NULL, strstr(text, "# TYPE kvmx_ksm_epochs_total counter\n"
-			       "kvmx_ksm_epochs_total 7\n"));
-	EXPECT_NE(NULL, strstr(text, "\nkvmx_ksm_ksmd_seconds_total 1.5\n"));
-	EXPECT_NE(NULL, strstr(text, "\nkvmx_ksm_freed_bytes 1099511627776\n"));
+	SAYS("# TYPE kvmx_ksm_epochs_total counter");
+	SAYS("kvmx_ksm_epochs_total 7");
+	SAYS("kvmx_ksm_ksmd_seconds_total 1.5");
+	EXPECT_EQ(NULL, strstr(text, "kvmx_ksm_freed_bytes"));
 	EXPECT_TRUE(well_formed(text));
 	free(text);
 }
 
 TEST(vms)
 {
-	char *text = printed("{\"version\":\"0.1\",\"kernel\":\"6.1\",\"vms\":["
-			     "{\"pid\":12,\"fd\":9,\"vmm\":\"qemu\",\"name\":\"a\\\"b\\\\c\\n\","
-			     "\"uuid\":null,\"vcpus\":2,\"harvests\":5},"
-			     "{\"pid\":13,\"fd\":null,\"vmm\":\"qemu\",\"name\":null,\"error\":\"x\"},"
-			     "{\"pid\":14,\"fd\":3,\"vmm\":\"vmm\",\"name\":\"d\",\"uuid\":\"u\","
-			     "\"vcpus\":1,\"harvests\":6}]}");
+	char *text = printed("{" HOST ",'vms':[" VM1 "," CLOSED "," VM2 "]}");
 
-	EXPECT_NE(NULL, strstr(text, "\nkvmx_vms 3\n"));
-	EXPECT_NE(NULL, strstr(text, "# TYPE kvmx_vm_harvests_total counter\n"
-			       "kvmx_vm_harvests_total{pid=\"12\",fd=\"9\",vmm=\"qemu\","
-			       "name=\"a\\\"b\\\\c\\n\",uuid=\"\"} 5\n"
-			       "kvmx_vm_harvests_total{pid=\"14\",fd=\"3\",vmm=\"vmm\","
-			       "name=\"d\",uuid=\"u\"} 6\n"));
+	SAYS("kvmx_vms 3");
+	SAYS("# TYPE kvmx_vm_harvests_total counter");
+	/* Escaped as in JSON. */
+	EXPECT_NE(NULL, strstr(text, "vmm=\"qemu\",name=\"a\\\"b\\\\c\\n\",uuid=\"\"} 5\n"));
+	EXPECT_NE(NULL, strstr(text, "{pid=\"14\",fd=\"3\",vmm=\"vmm\",name=\"d\",uuid=\"u\"} 6"));
 	/* Nothing is said of one that could not be opened. */
 	EXPECT_EQ(NULL, strstr(text, "pid=\"13\""));
 	EXPECT_TRUE(well_formed(text));

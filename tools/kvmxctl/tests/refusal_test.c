@@ -16,9 +16,9 @@ static bool says(const struct refusal *facts, const char *text)
 TEST(explains)
 {
 	SAYS("until the host reboots", .yama_scope = 3, .root = true, .cap_ptrace = true);
-	SAYS("a user namespace", .root = true, .cap_ptrace = true, .inner_userns = true);
-	SAYS("security module", .root = true, .cap_ptrace = true);
-	SAYS("security module", .cap_ptrace = true, .yama_scope = 2);
+	SAYS("user namespace", .root = true, .cap_ptrace = true, .inner_userns = true);
+	SAYS("SELinux, AppArmor", .root = true, .cap_ptrace = true);
+	SAYS("SELinux, AppArmor", .cap_ptrace = true, .yama_scope = 2);
 	SAYS("without CAP_SYS_PTRACE", .root = true);
 	SAYS("without CAP_SYS_PTRACE", .root = true, .inner_userns = true, .yama_scope = 1);
 	SAYS("ptrace_scope is 1", .yama_scope = 1, .same_user = true);

@@ -62,7 +62,7 @@ kernel_range()
 {
 	local release
 
-	for release in 6.1.0-50-amd64 6.1 6.9.12 6.12.95+deb12-amd64 6.19-rc1 7.0.1 7.3.4+deb13-amd64; do
+	for release in 6.1.0-50-amd64 6.1 6.9.12 6.12.95+deb12-amd64 6.19-rc1 7.0.1 7.3.4; do
 		matches "$release" || { echo "$release is not accepted"; return 1; }
 	done
 	for release in 5.10.0-30-amd64 6.0.1 7.4.0 7.30.1 16.1.0 8.0; do
@@ -81,8 +81,8 @@ build()
 # Warnings and errors are counted, what is only "info" or "pedantic" too.
 lintian_is_content()
 {
-	pkg_in "$TOOLS_ROOT" "cd /out && lintian --allow-root --fail-on error,warning,info,pedantic \
-		--display-info --pedantic *.changes"
+	pkg_in "$TOOLS_ROOT" "cd /out && lintian --allow-root --display-info --pedantic \
+		--fail-on error,warning,info,pedantic *.changes"
 }
 
 manuals()
@@ -124,9 +124,10 @@ make_install()
 		make -s -C /src install-tools O=/tmp/objects DESTDIR=/tmp/installed prefix=/opt/kvmx
 		cd /tmp/installed
 		[ "$(ls)" = opt ] && [ "$(ls opt)" = kvmx ]
-		for f in bin/kvmx-vmm sbin/kvmxctl lib/libkvmx.so lib/libkvmx.so.0 lib/libkvmx.a \
-			include/linux/kvmx.h lib/udev/rules.d/60-kvmx.rules share/man/man8/kvmxctl.8 \
-			share/man/man4/kvmx.4 share/bash-completion/completions/kvmxctl; do
+		for f in bin/kvmx-vmm sbin/kvmxctl lib/libkvmx.so lib/libkvmx.so.0 \
+			lib/libkvmx.a include/linux/kvmx.h lib/udev/rules.d/60-kvmx.rules \
+			share/man/man8/kvmxctl.8 share/man/man4/kvmx.4 \
+			share/bash-completion/completions/kvmxctl; do
 			[ -e "opt/kvmx/$f" ] || { echo "no $f"; exit 1; }
 		done
 		mv opt/kvmx /opt/kvmx
@@ -165,13 +166,44 @@ dkms_has_built()
 
 loads()
 {
-	local k=$1 rc=0
+	local share=security_model=none,readonly=on,multidevs=remap
 
-	"$VM_DIR/run" -k "$k" -n packages -N -t 120 -M 9pnet_virtio -M 9p -M vfio-pci-core \
-		-Q -virtfs -Q "local,path=$HOST_ROOT,mount_tag=installed,security_model=none,\
-readonly=on,multidevs=remap" -f "$TOP/tools/testing/pkg/installed.sh" \
-		-- installed.sh "$VERSION" || rc=$?
-	return $rc
+	"$VM_DIR/run" -k "$1" -n packages -N -t 120 -M 9pnet_virtio -M 9p -M vfio-pci-core \
+		-Q -virtfs -Q "local,path=$HOST_ROOT,mount_tag=installed,$share" \
+		-f "$TOP/tools/testing/pkg/installed.sh" \
+		-- installed.sh "$VERSION"
+}
+
+# Objects, commands, options and addresses, out of the tool's own help.
+completes()
+{
+	as_root tee "$HOST_ROOT/tmp/complete" > /dev/null <<-'EOT'
+		. /usr/share/bash-completion/completions/kvmxctl
+		# complete WANTED WORD...: the last word is being typed.
+		complete_to()
+		{
+			local wanted=$1
+
+			shift
+			COMP_WORDS=(kvmxctl "$@")
+			COMP_CWORD=$#
+			COMP_LINE="kvmxctl $*"
+			COMP_POINT=${#COMP_LINE}
+			COMPREPLY=()
+			_kvmxctl_complete kvmxctl "${*: -1}" "${COMP_WORDS[COMP_CWORD - 1]}"
+			[ "${COMPREPLY[*]}" = "$wanted" ] && return
+			echo "kvmxctl $*: '${COMPREPLY[*]}', not '$wanted'"
+			exit 1
+		}
+		complete_to "dirty dev doctor" d
+		complete_to "list show help" vm ""
+		complete_to "predict" -j dirty pr
+		complete_to "--from --fixed-ms" dirty predict 1 --f
+		complete_to "--force" dev bind --fo
+		complete_to "--json" --js
+		complete_to "" nonsense ""
+	EOT
+	pkg_in "$HOST_ROOT" "bash /tmp/complete"
 }
 
 # Configuration that packages share, dpkg's own records and logs are no leftovers.
@@ -183,8 +215,8 @@ left_behind()
 
 purge()
 {
-	pkg_in "$HOST_ROOT" "dpkg --purge $(pkg_names "$DEBS"/*.deb)" && left_behind > "$LOGS/left" ||
-		return 1
+	pkg_in "$HOST_ROOT" "dpkg --purge $(pkg_names "$DEBS"/*.deb)" || return
+	left_behind > "$LOGS/left" || return
 	cat "$LOGS/left"
 	[ ! -s "$LOGS/left" ]
 }
@@ -195,7 +227,7 @@ mkdir -p "$LOGS"
 exec 9> "$PKG/lock"
 flock 9
 echo "TAP version 13"
-echo "1..$((7 + 2 * $#))"
+echo "1..$((8 + 2 * $#))"
 expect "DKMS is told which kernels" kernel_range
 (tools_root) || give_up "there is no root to build in"
 expect "the packages build" build || give_up "no packages"
@@ -207,6 +239,7 @@ for k; do
 	host_kernel "$k"
 done
 expect "dpkg installs them" install || give_up "they are not installed"
+expect "bash completes kvmxctl's command lines" completes
 for k; do
 	expect "DKMS has built modules for $k" dkms_has_built "$k"
 	expect "they load in $k, with the tools and the udev rule" loads "$k"
