@@ -161,7 +161,34 @@ dkms_has_built()
 	release=$(cat "$KERNELS/$1/release")
 	pkg_in "$HOST_ROOT" "dkms status kvmx/$VERSION -k $release | grep installed &&
 		ls /lib/modules/$release/updates/dkms/kvmx.ko* \
-			/lib/modules/$release/updates/dkms/kvmx_vfio_pci.ko*"
+			/lib/modules/$release/updates/dkms/kvmx_vfio_pci.ko* &&
+		modinfo -k $release -F signer kvmx | grep 'DKMS module signing key'"
+}
+
+# What make sign does; and the signature is one of that file by that key.
+signs()
+{
+	local release
+
+	release=$(cat "$KERNELS/$1/release")
+	pkg_with "$HOST_ROOT" "$TOP" "
+		set -eu
+		rm -rf /tmp/sign && mkdir /tmp/sign && cd /tmp/sign
+		openssl req -new -x509 -newkey rsa:2048 -nodes -subj '/CN=kvmx modules/' \
+			-addext extendedKeyUsage=codeSigning -outform DER \
+			-keyout kvmx.key -out kvmx.der
+		cp /lib/modules/$release/updates/dkms/kvmx.ko before.ko
+		cp before.ko kvmx.ko
+		! /src/dist/sign.sh /lib/modules/$release/build '' '' kvmx.ko || exit 1
+		/src/dist/sign.sh /lib/modules/$release/build kvmx.key kvmx.der kvmx.ko
+		[ \"\$(modinfo -F signer ./kvmx.ko)\" = 'kvmx modules' ]
+		before=\$(stat -c %s before.ko)
+		# Behind the signature are 12 bytes about it and 28 of a mark.
+		length=\$((\$(stat -c %s kvmx.ko) - before - 40))
+		tail -c +\$((before + 1)) kvmx.ko | head -c \$length > signature
+		openssl x509 -inform DER -in kvmx.der -out kvmx.pem
+		openssl smime -verify -binary -noverify -inform DER -in signature \
+			-content before.ko -certfile kvmx.pem -out /dev/null"
 }
 
 loads()
@@ -227,7 +254,7 @@ mkdir -p "$LOGS"
 exec 9> "$PKG/lock"
 flock 9
 echo "TAP version 13"
-echo "1..$((8 + 2 * $#))"
+echo "1..$((9 + 2 * $#))"
 expect "DKMS is told which kernels" kernel_range
 (tools_root) || give_up "there is no root to build in"
 expect "the packages build" build || give_up "no packages"
@@ -241,8 +268,9 @@ done
 expect "dpkg installs them" install || give_up "they are not installed"
 expect "bash completes kvmxctl's command lines" completes
 for k; do
-	expect "DKMS has built modules for $k" dkms_has_built "$k"
+	expect "DKMS has built and signed modules for $k" dkms_has_built "$k"
 	expect "they load in $k, with the tools and the udev rule" loads "$k"
 done
+expect "make sign signs" signs "$1"
 expect "nothing is left when they go" purge
 [ $FAILED = 0 ]

@@ -9,8 +9,9 @@ HOST_ROOT=$PKG/host
 PKG_SUITE=bookworm
 # Beside what debian/control wants for a build.
 TOOLS_PACKAGES=(build-essential lintian mandoc man-db bash-completion)
-# What a host has and our packages do not depend on: udev, and what kernel headers depend on.
-HOST_PACKAGES=(udev libelf1 libssl3 pahole)
+# What a host has and our packages do not depend on: udev, what DKMS makes a key with, and what
+# kernel headers depend on.
+HOST_PACKAGES=(udev openssl libelf1 libssl3 pahole)
 
 # pkg_in ROOT COMMAND: run by sh in a root, as root, with nothing of this machine's environment.
 pkg_in()
