@@ -31,6 +31,7 @@ extern const struct object doctor_object;
 
 enum ctl_exit dirty_peek(int argc, char **argv, struct ctl_error *err);
 enum ctl_exit dirty_rate(int argc, char **argv, struct ctl_error *err);
+enum ctl_exit dirty_plot(int argc, char **argv, struct ctl_error *err);
 enum ctl_exit dirty_predict(int argc, char **argv, struct ctl_error *err);
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))

@@ -77,7 +77,7 @@ static void judge_kvm(const struct facts *facts, struct report *report)
 	else
 		advise(find(report, "kvm", DOCTOR_FAILURE,
 			    "the processor does not offer virtualization"),
-		       "switch it on in the firmware's setup; a VM's host has to nest");
+		       "switch it on in the firmware's setup; in a VM, have it nested");
 }
 
 static void judge_nested(const struct facts *facts, struct report *report)
@@ -108,7 +108,7 @@ static void judge_module(const struct facts *facts, struct report *report)
 	} else {
 		finding = find(report, "kvmx", DOCTOR_FAILURE, "it is not loaded");
 		if (wants_signature(facts))
-			advise(finding, "modprobe kvmx; it must be signed here: see secure-boot.rst");
+			advise(finding, "modprobe kvmx; it must be signed, see secure-boot.rst");
 		else
 			advise(finding, "modprobe kvmx; dkms status says whether it was built");
 	}

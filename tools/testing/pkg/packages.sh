@@ -225,7 +225,7 @@ completes()
 		complete_to "dirty dev doctor" d
 		complete_to "list show help" vm ""
 		complete_to "predict" -j dirty pr
-		complete_to "--from --fixed-ms" dirty predict 1 --f
+		complete_to "--fixed-ms --from" dirty predict 1 --f
 		complete_to "--force" dev bind --fo
 		complete_to "--json" --js
 		complete_to "" nonsense ""
