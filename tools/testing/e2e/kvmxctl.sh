@@ -227,8 +227,8 @@ lists_foreign_vm()
 		count_vms 1 &&
 		listed /vmm kvmxctl-guest && listed /vcpus 1 &&
 		listed /memory_bytes $((64 * 1048576 + 4096)) &&
-		listed /uuid null && listed /uuid_from null && listed /label null && listed /state/0 idle &&
-		listed /slots 2
+		listed /uuid null && listed /uuid_from null && listed /label null &&
+		listed /state/0 idle && listed /slots 2
 }
 
 shows_foreign_vm()
