@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The documents: reStructuredText without a warning, whose includes of our sources
-# resolve; no file is named that does not exist; every ioctl is described; the
-# README's program compiles.
+# resolve; no file is named that does not exist; every ioctl, every key of kvmxctl's JSON
+# and every command is described; the README's program compiles.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -103,6 +103,19 @@ manuals()
 		done
 }
 
+# What Grafana's dashboard asks for is what kvmxctl gives to Prometheus.
+dashboard()
+{
+	local name
+
+	python3 -m json.tool dist/grafana/kvmx.json > /dev/null 2>&1 ||
+		echo "dist/grafana/kvmx.json: no JSON"
+	grep -oE 'kvmx_[a-z_]+' dist/grafana/kvmx.json | sort -u | while read -r name; do
+		grep -q "\b$name\b" tools/kvmxctl/prom.c ||
+			echo "dist/grafana/kvmx.json: no metric $name"
+	done
+}
+
 columns()
 {
 	local f
@@ -119,6 +132,7 @@ columns()
 	program
 	json_keys
 	manuals
+	dashboard
 	columns
 } > "$log"
 finding_free "$log"

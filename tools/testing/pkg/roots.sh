@@ -56,6 +56,11 @@ base_root()
 		die "packages: no root, see build/debootstrap-pkg.log"
 	# Roots are copied, and built in later than their package lists are current.
 	as_root cp /etc/resolv.conf "$root/etc/resolv.conf"
+	# ... and get their packages as this machine does.
+	{
+		apt-config dump | grep -i '^Acquire::https\?::Proxy'
+		[ -z "${http_proxy:-}" ] || echo "Acquire::http::Proxy \"$http_proxy\";"
+	} | as_root tee "$root/etc/apt/apt.conf.d/90proxy" > /dev/null
 	root_done "$root" "$PKG_SUITE"
 }
 
