@@ -94,6 +94,28 @@ unit_tests()
 	count unit "$log"
 }
 
+# Packages, for those kernels that are built with this machine's release of Debian.
+packages()
+{
+	local k log=$BUILD/packages.log kernels=()
+
+	for k; do
+		[ "$(kernel_field "$k" 3)" != - ] || kernels+=("$k")
+	done
+	[ ${#kernels[@]} -gt 0 ] || return 0
+	headline "packages"
+	if ! "$VM_DIR/setup.sh" "${kernels[@]}"; then
+		failure "packages: no kernels"
+		return
+	fi
+	{
+		echo "# begin packages"
+		"$TESTS/pkg/packages.sh" "${kernels[@]}"
+		printf '\n# end packages %s\n' $?
+	} 2>&1 | tee "$log"
+	count packages "$log"
+}
+
 # selftests KERNEL NAME RUN_ARG...: those of build/user/NAME
 selftests()
 {
@@ -279,6 +301,7 @@ main()
 	else
 		payload_args
 		unit_tests
+		packages "${names[@]}"
 		for k in "${names[@]}"; do
 			check_kernel "$k"
 		done

@@ -26,6 +26,17 @@ die()
 	exit 1
 }
 
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo > /dev/null; then
+		sudo "$@"
+	else
+		die "root is needed once for: $*"
+	fi
+}
+
 # Lists are read by people too: strip comments and empty lines.
 read_list()
 {

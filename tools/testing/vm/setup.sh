@@ -16,17 +16,6 @@ CACHE_VERSION=1
 # The one kernel source whose test headers and scripts are used for all.
 SOURCE_SUITE=bookworm-backports
 
-as_root()
-{
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif command -v sudo > /dev/null; then
-		sudo "$@"
-	else
-		die "root is needed once for: $*"
-	fi
-}
-
 done_before()
 {
 	[ "$(cat "$1/.done" 2> /dev/null)" = "$CACHE_VERSION" ]
