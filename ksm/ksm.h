@@ -401,7 +401,7 @@ u32 kvmx_ksm_proc_migrations(const struct kvmx_ksm_proc *p);
 void kvmx_ksm_proc_state(struct kvmx_ksm_proc *p, u32 state, u32 why, u64 why_arg);
 bool kvmx_ksm_reap(bool all);
 u64 kvmx_ksm_bytes(void);
-u64 kvmx_ksm_gfn_pages(struct kvmx_vm *vm, u64 gfn, u64 npages);
+int kvmx_ksm_gfn_check(struct kvmx_vm *vm, u64 gfn, u64 npages);
 
 /* decide.c */
 int kvmx_ksm_decide(bool as_if, struct kvmx_ksm_plan_in *in, struct kvmx_ksm_plan_out *out,

@@ -154,33 +154,31 @@ static int add_vm(const struct kvmx_ksm_proc *p, struct kvmx_vm *vm, struct kvmx
 }
 
 /**
- * kvmx_ksm_gfn_pages() - how many of some guest frames lie in memslots
+ * kvmx_ksm_gfn_check() - whether any of some guest frames lies in a memslot
  * @vm: the VM
  * @gfn: the first
  * @npages: how many
  *
  * Context: under kvmx_ksm.act; kvmx_ksm_proc_get() was called for the VM.
- * Return: the number; 0 also without memory to find out.
+ * Return: 0 if one does, -EINVAL if none does, -ENODEV, or -ENOMEM.
  */
-u64 kvmx_ksm_gfn_pages(struct kvmx_vm *vm, u64 gfn, u64 npages)
+int kvmx_ksm_gfn_check(struct kvmx_vm *vm, u64 gfn, u64 npages)
 {
 	struct kvmx_slots *s;
-	u64 sum = 0;
+	int err = -EINVAL;
 	u32 i;
 
 	if (kvmx_vm_dead(vm))
-		return 0;
+		return -ENODEV;
 	s = kvmx_slots_get(vm->kvm);
 	if (IS_ERR(s))
-		return 0;
-	for (i = 0; i < s->nr; i++) {
-		u64 from = max_t(u64, gfn, s->slot[i].gfn);
-		u64 to = min_t(u64, gfn + npages, s->slot[i].gfn + s->slot[i].npages);
-
-		sum += to > from ? to - from : 0;
+		return PTR_ERR(s);
+	for (i = 0; i < s->nr && err; i++) {
+		if (gfn < s->slot[i].gfn + s->slot[i].npages && s->slot[i].gfn < gfn + npages)
+			err = 0;
 	}
 	kvmx_slots_free(s);
-	return sum;
+	return err;
 }
 
 /**

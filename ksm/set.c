@@ -185,6 +185,16 @@ static bool as_made(const struct kvmx_ksm_proc *p)
 	       (p->mode != KVMX_KSM_OFF && kvmx_ksm.policy.mode == KVMX_KSM_HOST_OFF);
 }
 
+static int take_pins(struct kvmx_ksm_proc *p)
+{
+	int err = kvmx_ksm_proc_refresh(p);
+	u32 i;
+
+	for (i = 0; i < p->pinned.nr && !err; i++)
+		err = kvmx_ksm_vma_unmerge(p, p->pinned.r[i].start, p->pinned.r[i].end);
+	return err;
+}
+
 static int unpin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 {
 	struct kvmx_ksm_pin *pin = find_pin(p, vm, a);
@@ -193,23 +203,25 @@ static int unpin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_
 	if (!pin)
 		return -EINVAL;
 	list_del_init(&pin->node);
-	err = kvmx_ksm_proc_refresh(p);
+	err = as_made(p) ? kvmx_ksm_proc_restore(p) : kvmx_ksm_proc_refresh(p);
 	if (err) {
+		/* Some may be mergeable again. If this fails, too, the next look tries again. */
 		list_add(&pin->node, &p->pins);
+		take_pins(p);
 		return err;
 	}
 	drop_pin(p, pin);
-	return as_made(p) ? kvmx_ksm_proc_restore(p) : 0;
+	return 0;
 }
 
 static int pin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm_ksm_pin *a)
 {
 	struct kvmx_ksm_pin *pin;
 	int err;
-	u32 i;
 
-	if (!kvmx_ksm_gfn_pages(vm, a->gfn, a->npages))
-		return -EINVAL;
+	err = kvmx_ksm_gfn_check(vm, a->gfn, a->npages);
+	if (err)
+		return err;
 	if (p->nr_pins >= KVMX_KSM_MAX_PINS)
 		return -ENOSPC;
 	pin = kzalloc(sizeof(*pin), GFP_KERNEL_ACCOUNT);
@@ -220,9 +232,7 @@ static int pin(struct kvmx_ksm_proc *p, struct kvmx_vm *vm, const struct kvmx_vm
 	pin->npages = a->npages;
 	list_add(&pin->node, &p->pins);
 	p->nr_pins++;
-	err = kvmx_ksm_proc_refresh(p);
-	for (i = 0; i < p->pinned.nr && !err; i++)
-		err = kvmx_ksm_vma_unmerge(p, p->pinned.r[i].start, p->pinned.r[i].end);
+	err = take_pins(p);
 	if (!err)
 		return 0;
 	drop_pin(p, pin);

@@ -187,7 +187,7 @@ static int advise(struct kvmx_ksm_proc *p, struct vm_area_struct *vma)
 	bool mergeable, had;
 	int err;
 
-	mmap_assert_write_locked(p->mm);
+	lockdep_assert_held_write(&p->mm->mmap_lock);
 	had = kvmx_ksm_ranges_hit(&p->taken, vma->vm_start, vma->vm_end);
 	/* First the note, so that nothing is changed that would not be undone. */
 	err = had ? 0 : kvmx_ksm_ranges_add(&p->made, vma->vm_start, vma->vm_end);
@@ -376,7 +376,7 @@ static int take(struct kvmx_ksm_proc *p, struct vm_area_struct *vma, bool clean)
 	bool mergeable = false;
 	int err;
 
-	mmap_assert_write_locked(p->mm);
+	lockdep_assert_held_write(&p->mm->mmap_lock);
 	err = note_taken(p, vma);
 	if (!err && !clean)
 		err = kvmx_ksm_advise(vma, vma->vm_start, vma->vm_end, false, &mergeable);

@@ -68,6 +68,23 @@ SIMPLE_ITEM(mp_state, struct kvm_mp_state, KVM_GET_MP_STATE, KVM_SET_MP_STATE)
 SIMPLE_ITEM(debugregs, struct kvm_debugregs, KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS)
 SIMPLE_ITEM(events, struct kvm_vcpu_events, KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS)
 
+/*
+ * Asking for these two changes others: a pending fault puts its address into CR2, a startup IPI
+ * moves the vCPU. So they are asked for before anything is saved.
+ */
+int state_settle(struct vm *vm)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_mp_state mp_state;
+	u32 i;
+
+	for (i = 0; i < vm->vcpus.nr; i++)
+		if (ioctl(vm->vcpus.vcpu[i].fd, KVM_GET_MP_STATE, &mp_state) ||
+		    ioctl(vm->vcpus.vcpu[i].fd, KVM_GET_VCPU_EVENTS, &events))
+			return -errno;
+	return 0;
+}
+
 static size_t xsave_len(struct vm *vm)
 {
 	/* Larger than struct kvm_xsave where there are features like AMX. */

@@ -31,10 +31,11 @@ int state_save(struct vm *vm, void **data, size_t *len)
 {
 	struct blob_writer blob;
 	unsigned int i;
-	int err = 0;
+	int err;
 
 	pthread_mutex_lock(&vm->dev_lock);
 	blob_write_header(&blob);
+	err = state_settle(vm);
 	for (i = 0; i < ARRAY_SIZE(tables) && !err; i++)
 		err = save_table(vm, tables[i], &blob);
 	pthread_mutex_unlock(&vm->dev_lock);

@@ -56,4 +56,6 @@ extern const struct state_item state_vcpu_items[];
 extern const struct state_item state_device_items[];	/* after them */
 extern const struct state_item state_host_items[];
 
+int state_settle(struct vm *vm);
+
 #endif

@@ -12,6 +12,7 @@
 #include <kvmx/kvmx.h>
 
 #include "attach.h"
+#include "refusal.h"
 
 #define TRACKER_NAME	"[kvmx-tracker]"
 
@@ -37,23 +38,12 @@ enum ctl_exit attach_system(int *sys_fd, struct ctl_error *err)
 }
 
 /* Why the kernel would not let us at another process' fds. */
-static void hint_ptrace(struct ctl_error *err)
+static void hint_ptrace(int pid, struct ctl_error *err)
 {
-	FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-	int scope = 0;
+	struct refusal facts;
 
-	if (file) {
-		if (fscanf(file, "%d", &scope) != 1)
-			scope = 0;
-		fclose(file);
-	}
-	if (scope == 3)
-		ctl_hint(err, "kernel.yama.ptrace_scope is 3: nobody may, until the host reboots");
-	else if (scope)
-		ctl_hint(err, "run it as root or with CAP_SYS_PTRACE (yama.ptrace_scope is %d)",
-			 scope);
-	else
-		ctl_hint(err, "run it as root, with CAP_SYS_PTRACE, or as the VMM's own user");
+	refusal_gather(pid, &facts);
+	refusal_explain(&facts, err);
 }
 
 static enum ctl_exit steal_fd(int pidfd, const struct found_vm *found, int fd, int *copy,
@@ -67,7 +57,7 @@ static enum ctl_exit steal_fd(int pidfd, const struct found_vm *found, int fd, i
 	error = errno;
 	ctl_fail_errno(err, error, "cannot get file descriptor %d of process %d", fd, found->pid);
 	if (err->code == CTL_DENIED)
-		hint_ptrace(err);
+		hint_ptrace(found->pid, err);
 	else if (error == EBADF)
 		err->code = CTL_NO_VM;
 	return err->code;
@@ -108,6 +98,13 @@ void detach(struct attached *att)
 	close(att->pidfd);
 }
 
+enum ctl_exit attach_refused(int pid, struct ctl_error *err)
+{
+	ctl_fail_errno(err, EACCES, "cannot look into process %d", pid);
+	hint_ptrace(pid, err);
+	return err->code;
+}
+
 static enum ctl_exit find_error(int error, const struct target *target, struct ctl_error *err)
 {
 	int pid = target->pid;
@@ -120,8 +117,7 @@ static enum ctl_exit find_error(int error, const struct target *target, struct c
 		break;
 	case EACCES:
 	case EPERM:
-		ctl_fail_errno(err, error, "cannot look into process %d", pid);
-		hint_ptrace(err);
+		attach_refused(pid, err);
 		break;
 	default:
 		ctl_fail_errno(err, error, "cannot look into process %d", pid);

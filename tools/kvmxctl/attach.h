@@ -38,6 +38,9 @@ enum ctl_exit attach_tracker(const struct attached *att, int fd, int *tracker,
 enum ctl_exit attach_find_trackers(const struct attached *att, int fds[KVMX_MAX_TRACKERS],
 				   int *nr, struct ctl_error *err);
 
+/* The error for a process that may not be looked into, with the reason. */
+enum ctl_exit attach_refused(int pid, struct ctl_error *err);
+
 /* False once the process has ended. */
 bool attach_alive(const struct attached *att);
 

@@ -27,9 +27,12 @@ extern const struct object vm_object;
 extern const struct object dirty_object;
 extern const struct object dev_object;
 extern const struct object ksm_object;
+extern const struct object stats_object;
+extern const struct object doctor_object;
 
 enum ctl_exit dirty_peek(int argc, char **argv, struct ctl_error *err);
 enum ctl_exit dirty_rate(int argc, char **argv, struct ctl_error *err);
+enum ctl_exit dirty_plot(int argc, char **argv, struct ctl_error *err);
 enum ctl_exit dirty_predict(int argc, char **argv, struct ctl_error *err);
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))

@@ -37,6 +37,13 @@ static const struct command commands[] = {
 		"    sample (the VMM's last KVMX_VM_SAMPLE).\n",
 		dirty_predict,
 	},
+	{
+		"plot", "PID[:FD] --output FILE [--bandwidth RATE]\n          " CURVE_ARGS,
+		"    The dirty curve as a drawing (SVG), and what a link of RATE sends in that time:\n"
+		"    where the curve is below it, a round of pre-copy leaves less than it has sent.\n"
+		CURVE_ABOUT ".\n",
+		dirty_plot,
+	},
 };
 
 const struct object dirty_object = {

@@ -45,21 +45,31 @@ static int walk_fds(pid_t pid, int (*fn)(int fd, const char *link, void *data), 
 	return rc;
 }
 
-/* Anybody may call a program anything, and this goes to a terminal. */
-static void make_printable(char *text)
+static ssize_t read_file(pid_t pid, const char *file, char *buf, size_t size)
 {
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			*text = '?';
+	char path[64];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	len = read(fd, buf, size);
+	close(fd);
+	return len;
 }
 
-/* The program's name: comm is cut at 15 characters and any thread may have changed it. */
-static void program_name(pid_t pid, char *name, size_t size)
+/*
+ * The program's name: comm is cut at 15 characters and any thread may have changed it. What a
+ * program is called by is what is left for those that may not be looked into.
+ */
+static void program_name(pid_t pid, const char *args, char *name, size_t size)
 {
 	static const char deleted[] = " (deleted)";
 	char path[64], exe[4096];
+	const char *last;
 	ssize_t len;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	len = readlink(path, exe, sizeof(exe) - 1);
@@ -70,18 +80,30 @@ static void program_name(pid_t pid, char *name, size_t size)
 		    !strcmp(exe + len - strlen(deleted), deleted))
 			exe[len - strlen(deleted)] = '\0';
 		snprintf(name, size, "%s", basename(exe));
-		make_printable(name);
-		return;
+	} else if (*args) {
+		last = strrchr(args, '/');
+		snprintf(name, size, "%.*s", (int)size - 1, last ? last + 1 : args);
+	} else {
+		len = read_file(pid, "comm", name, size - 1);
+		name[len > 0 ? len : 0] = '\0';
+		name[strcspn(name, "\n")] = '\0';
 	}
+	identity_printable(name);
+}
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	len = fd < 0 ? -1 : read(fd, name, size - 1);
-	if (fd >= 0)
-		close(fd);
-	name[len > 0 ? len : 0] = '\0';
-	name[strcspn(name, "\n")] = '\0';
-	make_printable(name);
+static void identify(struct found_vm *vm)
+{
+	/* Longer ones name their VM early: QEMU's as libvirt starts it have some 8 KiB. */
+	char args[32768];
+	ssize_t len = read_file(vm->pid, "cmdline", args, sizeof(args) - 1);
+
+	if (len < 0)
+		len = 0;
+	/* Cut off, or written over by the program: it needs an end. */
+	if (!len || args[len - 1])
+		args[len++] = '\0';
+	program_name(vm->pid, args, vm->vmm, sizeof(vm->vmm));
+	identity_parse(vm->vmm, args, len, &vm->id);
 }
 
 struct vm_scan {
@@ -91,11 +113,20 @@ struct vm_scan {
 	pid_t pid;
 };
 
+static int add_vm(struct found_vms *found, const struct found_vm *vm)
+{
+	struct found_vm *vms = reallocarray(found->vms, found->nr + 1, sizeof(*vms));
+
+	if (!vms)
+		return -ENOMEM;
+	found->vms = vms;
+	vms[found->nr++] = *vm;
+	return 0;
+}
+
 static int note_fd(int fd, const char *link, void *data)
 {
 	struct vm_scan *scan = data;
-	struct found_vms *found = scan->found;
-	struct found_vm *vms;
 
 	if (!strncmp(link, VCPU_LINK, strlen(VCPU_LINK))) {
 		scan->vcpu_fds++;
@@ -103,16 +134,13 @@ static int note_fd(int fd, const char *link, void *data)
 	}
 	if (strcmp(link, VM_LINK))
 		return 0;
-	vms = reallocarray(found->vms, found->nr + 1, sizeof(*vms));
-	if (!vms)
-		return -ENOMEM;
-	found->vms = vms;
-	vms[found->nr++] = (struct found_vm){ .pid = scan->pid, .fd = fd };
-	return 0;
+	return add_vm(scan->found, &(struct found_vm){ .pid = scan->pid, .fd = fd });
 }
 
 static bool same_file(const struct found_vm *a, const struct found_vm *b)
 {
+	if (a->fd < 0 || b->fd < 0)
+		return false;
 	return syscall(SYS_kcmp, a->pid, b->pid, KCMP_FILE, a->fd, b->fd) == 0;
 }
 
@@ -144,11 +172,21 @@ static int scan_process(pid_t pid, struct found_vms *found)
 		return rc;
 	for (i = scan.first; i < found->nr; i++) {
 		found->vms[i].vcpu_fds = scan.vcpu_fds;
-		program_name(pid, found->vms[i].vmm, sizeof(found->vms[i].vmm));
+		identify(&found->vms[i]);
 	}
 	for (i = found->nr; i-- > scan.first;)
 		drop_double(found, i);
 	return 0;
+}
+
+/* One that may not be looked into: worth a word if it is a VMM by its name. */
+static int note_hidden(pid_t pid, struct found_vms *found)
+{
+	struct found_vm vm = { .pid = pid, .fd = -1 };
+
+	found->hidden++;
+	identify(&vm);
+	return identity_is_vmm(vm.vmm) ? add_vm(found, &vm) : 0;
 }
 
 int find_vms_of(pid_t pid, struct found_vms *found)
@@ -178,10 +216,10 @@ int find_vms(struct found_vms *found)
 		if (pid <= 0 || pid == getpid())
 			continue;
 		rc = scan_process(pid, found);
+		if (rc == -EACCES || rc == -EPERM)
+			rc = note_hidden(pid, found);
 		if (rc == -ENOMEM)
 			break;
-		if (rc == -EACCES || rc == -EPERM)
-			found->hidden++;
 	}
 	closedir(dir);
 	if (rc == -ENOMEM) {

@@ -6,12 +6,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "identity.h"
+
 /* A VM as procfs shows it: a process that holds a fd of it. */
 struct found_vm {
 	pid_t pid;
-	int fd;
+	int fd;			/* -1: a VMM by its name, which may not be looked into */
 	unsigned int vcpu_fds;	/* that the process holds, of all its VMs */
 	char vmm[64];		/* name of the program */
+	struct identity id;
 };
 
 struct found_vms {
@@ -22,7 +25,8 @@ struct found_vms {
 
 /*
  * All VMs, one entry each: of several processes that hold one (a VMM hands it to a helper) the
- * one with most vCPUs. Returns 0 or -errno; release with found_free().
+ * one with most vCPUs. And processes that seem to be VMMs but may not be looked into. Returns 0 or
+ * -errno; release with found_free().
  */
 int find_vms(struct found_vms *found);
 /* The VMs that a process holds. */

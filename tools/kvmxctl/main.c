@@ -15,6 +15,8 @@ static const struct object * const objects[] = {
 	&dirty_object,
 	&dev_object,
 	&ksm_object,
+	&stats_object,
+	&doctor_object,
 	&feature_object,
 };
 
@@ -108,12 +110,28 @@ static enum ctl_exit run_object(const struct object *object, int argc, char **ar
 	return err->code;
 }
 
+static enum ctl_exit run(int argc, char **argv, struct ctl_error *err);
+
+/* "help OBJECT COMMAND" is "OBJECT COMMAND help". */
+static enum ctl_exit help_about(int argc, char **argv, struct ctl_error *err)
+{
+	char help[] = "help", *words[3];
+	int i;
+
+	for (i = 0; i < argc && i < 2; i++)
+		words[i] = argv[i];
+	words[i++] = help;
+	return run(i, words, err);
+}
+
 static enum ctl_exit run(int argc, char **argv, struct ctl_error *err)
 {
 	size_t i;
 
-	if (!argc || wants_help(argv[0]))
+	if (!argc || (argc == 1 && wants_help(argv[0])))
 		return print_help();
+	if (wants_help(argv[0]))
+		return help_about(argc - 1, argv + 1, err);
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		if (is_prefix(argv[0], objects[i]->name))
 			return run_object(objects[i], argc - 1, argv + 1, err);
@@ -153,7 +171,8 @@ int main(int argc, char **argv)
 		return CTL_OK;
 	}
 	rc = run(argc, argv, &err);
-	if (rc)
+	/* Some have said it all by themselves. */
+	if (err.code)
 		out_error(&err);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("kvmxctl: standard output");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "out.h"
 #include "units.h"
@@ -12,6 +13,13 @@
 #define CELL_LEN	256
 
 enum out_mode out_mode;
+
+bool out_colours(void)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	return !(no_color && *no_color) && isatty(STDOUT_FILENO);
+}
 
 bool out_json(struct json_object *doc)
 {

@@ -41,6 +41,8 @@ struct out_field {
 
 extern enum out_mode out_mode;
 
+/* Whether to colour: on a terminal, unless NO_COLOR is set. */
+bool out_colours(void);
 /* Prints @doc as JSON; false: plain output is wanted, nothing was printed. */
 bool out_json(struct json_object *doc);
 void out_record(struct json_object *obj, const struct out_field *fields, size_t nr);

@@ -7,33 +7,44 @@
 #include <string.h>
 
 #include "command.h"
+#include "dev.h"
 #include "out.h"
 #include "slots.h"
 #include "vminfo.h"
 
+static void add_name(struct json_object *obj, const char *key, const char *name)
+{
+	if (*name)
+		out_add_text(obj, key, name);
+	else
+		json_object_object_add(obj, key, NULL);
+}
+
+/* NULL: there is none. */
+static void add_uuid(struct json_object *obj, const uint8_t *uuid, const char *from)
+{
+	char text[40];
+
+	if (!uuid) {
+		json_object_object_add(obj, "uuid", NULL);
+		json_object_object_add(obj, "uuid_from", NULL);
+		return;
+	}
+	dev_format_uuid(uuid, text);
+	out_add_text(obj, "uuid", text);
+	out_add_text(obj, "uuid_from", from);
+}
+
 void vminfo_add_found(struct json_object *obj, const struct found_vm *found)
 {
 	out_add_u64(obj, "pid", found->pid);
-	out_add_u64(obj, "fd", found->fd);
+	if (found->fd >= 0)
+		out_add_u64(obj, "fd", found->fd);
+	else
+		json_object_object_add(obj, "fd", NULL);
 	out_add_text(obj, "vmm", found->vmm);
-}
-
-static void add_uuid(struct json_object *obj, const uint8_t uuid[KVMX_UUID_LEN])
-{
-	static const uint8_t none[KVMX_UUID_LEN];
-	char text[2 * KVMX_UUID_LEN + 5];
-	size_t i, len = 0;
-
-	if (!memcmp(uuid, none, KVMX_UUID_LEN)) {
-		json_object_object_add(obj, "uuid", NULL);
-		return;
-	}
-	for (i = 0; i < KVMX_UUID_LEN; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			text[len++] = '-';
-		len += sprintf(text + len, "%02x", uuid[i]);
-	}
-	out_add_text(obj, "uuid", text);
+	add_name(obj, "name", found->id.name);
+	add_uuid(obj, found->id.has_uuid ? found->id.uuid : NULL, "command-line");
 }
 
 static void add_state(struct json_object *obj, const struct kvmx_vm_info *info)
@@ -57,12 +68,15 @@ static void add_state(struct json_object *obj, const struct kvmx_vm_info *info)
 
 void vminfo_add_info(struct json_object *obj, const struct kvmx_vm_info *info)
 {
+	static const uint8_t no_uuid[KVMX_UUID_LEN];
+
 	out_add_u64(obj, "vcpus", info->nr_vcpus);
-	add_uuid(obj, info->uuid);
+	/* What the VMM has told kvmx stands above what its command line says. */
+	if (memcmp(info->uuid, no_uuid, KVMX_UUID_LEN))
+		add_uuid(obj, info->uuid, "kvmx");
 	if (info->label[0])
-		out_add_text(obj, "label", info->label);
-	else
-		json_object_object_add(obj, "label", NULL);
+		out_add_text(obj, "name", info->label);
+	add_name(obj, "label", info->label);
 	add_state(obj, info);
 	out_add_u64(obj, "slots", info->nr_slots);
 	out_add_u64(obj, "trackers", info->nr_trackers);
@@ -123,4 +137,45 @@ enum ctl_exit vminfo_slots(const struct attached *att, struct json_object **arra
 free_slots:
 	free(slots);
 	return rc;
+}
+
+enum ctl_exit vminfo_add_details(const struct attached *att, struct json_object *obj,
+				 struct json_object **slots, struct ctl_error *err)
+{
+	struct kvmx_vm_info info;
+	uint64_t memory_bytes;
+	enum ctl_exit rc;
+	int error;
+
+	error = kvmx_vm_info(att->vm_fd, &info);
+	if (error)
+		return ctl_fail_errno(err, -error, "the VM of process %d", att->found.pid);
+	rc = vminfo_slots(att, slots, &memory_bytes, err);
+	if (rc)
+		return rc;
+	out_add_u64(obj, "memory_bytes", memory_bytes);
+	vminfo_add_info(obj, &info);
+	return CTL_OK;
+}
+
+enum ctl_exit vminfo_add_stats(const struct attached *att, struct json_object *obj,
+			       struct ctl_error *err)
+{
+	struct kvmx_vm_stats stats;
+	int error;
+
+	error = kvmx_vm_stats(att->vm_fd, &stats);
+	if (error)
+		return ctl_fail_errno(err, -error, "the counters of process %d's VM",
+				      att->found.pid);
+	out_add_u64(obj, "harvests", stats.harvests);
+	out_add_u64(obj, "collected_pages", stats.collected_pages);
+	out_add_u64(obj, "clear_calls", stats.clear_calls);
+	out_add_u64(obj, "marked_pages", stats.marked_pages);
+	out_add_u64(obj, "slot_changes", stats.slot_changes);
+	out_add_u64(obj, "log_disturbed", stats.log_disturbed);
+	out_add_u64(obj, "samples", stats.samples);
+	out_add_u64(obj, "predictions", stats.predictions);
+	out_add_u64(obj, "kernel_bytes", stats.bytes);
+	return CTL_OK;
 }

@@ -174,7 +174,7 @@ int handover(struct sender *s, bool forced, uint64_t predicted)
 	s->report->final_pages = s->pages.nr_pending;
 	s->report->offline = forced;
 	if (!forced) {
-		measure_pending(s, 128);
+		measure_pending(s, HANDOVER_SAMPLES);
 		if (too_long(s)) {
 			ret = take_back(s);
 			goto out_free;

@@ -24,6 +24,7 @@
 /* As long as this queues on the way may take more than the link will carry, and then less. */
 #define LEAST_LINK_NS		(250 * NSEC_PER_MSEC)
 #define STUCK_NS		(8 * NSEC_PER_SEC)
+#define CAUTION_NS		(3 * NSEC_PER_SEC)
 /* The smaller a part of a guest fits into the pause, the more pages it takes to tell. */
 #define LEAST_SAMPLES		1024
 #define MOST_SAMPLES		16384
@@ -49,6 +50,7 @@ struct live {
 	uint64_t best_pause;
 	uint64_t best_at;
 	uint32_t aborts;	/* pauses taken back since the guest was last changed */
+	uint64_t aborted;	/* the last of them */
 	bool offline;		/* decided: the pause may be as long as it will */
 };
 
@@ -269,6 +271,18 @@ static int send_batch(struct live *l)
 	return n;
 }
 
+/*
+ * A pause that was taken back asks for more room, but not for good: a guest that just fits would
+ * never be paused again.
+ */
+static uint64_t margin(const struct live *l, uint64_t now)
+{
+	double share = l->s->policy->allowed_ns / 16.;
+	double caution = fmax(1 - (double)(now - l->aborted) / CAUTION_NS, 0);
+
+	return share * (1 + l->aborts * caution) + 4 * NSEC_PER_MSEC;
+}
+
 static void look(const struct live *l, struct pause_view *v, uint64_t now)
 {
 	struct sender *s = l->s;
@@ -279,7 +293,7 @@ static void look(const struct live *l, struct pause_view *v, uint64_t now)
 	v->allowed_ns = s->policy->allowed_ns;
 	v->predicted_ns = measure_pause(s, s->pages.nr_pending +
 					fresh * seconds(now - s->last_harvest));
-	v->margin_ns = v->allowed_ns * (1 + l->aborts) / 16 + 4 * NSEC_PER_MSEC;
+	v->margin_ns = margin(l, now);
 	v->gain_ns = eligible * s->page_cost / bandwidth * NSEC_PER_SEC;
 	v->waste = fresh * s->page_cost / bandwidth;
 }
@@ -417,6 +431,7 @@ static int try_pause(struct live *l, uint64_t predicted)
 	if (ret != -EAGAIN)
 		return ret;
 	l->next = now_ns();
+	l->aborted = l->next;
 	l->retry = l->next + 2 * s->policy->slice_ns;
 	if (++l->aborts < s->policy->max_aborts)
 		return ret;

@@ -233,12 +233,19 @@ static uint64_t answers(const struct sender *s)
 	return s->load_ns + 2 * s->rtt_ns;
 }
 
+/* From the pause to the first page that is sent in it. */
+static uint64_t before_rest(const struct sender *s, double pages)
+{
+	return s->stop_ns + s->harvest_ns + candidates_ns(s) +
+	       fmin(pages, HANDOVER_SAMPLES) * s->page_cpu;
+}
+
 uint64_t measure_fixed(const struct sender *s)
 {
 	double state = wire(s, s->state_bytes);
 
-	/* What is queued goes out while the guest is being stopped. */
-	return max_u64(s->stop_ns + s->harvest_ns + candidates_ns(s), s->queue_ns) + answers(s) +
+	/* What is queued goes out meanwhile. */
+	return max_u64(before_rest(s, HANDOVER_SAMPLES), s->queue_ns) + answers(s) +
 	       (isinf(state) ? 0 : state);
 }
 
@@ -253,7 +260,7 @@ uint64_t measure_rest(const struct sender *s, double pages)
 
 uint64_t measure_pause(const struct sender *s, double pages)
 {
-	uint64_t stop = s->stop_ns + s->harvest_ns + candidates_ns(s);
+	uint64_t stop = before_rest(s, pages);
 	uint64_t rest = measure_rest(s, pages + candidates_pages(s));
 
 	if (rest == KVMX_PREDICT_NEVER)

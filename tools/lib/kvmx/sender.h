@@ -9,6 +9,7 @@
 
 #define SENDER_RUNS	8192	/* room for one HARVEST */
 #define SENDER_PROBES	64
+#define HANDOVER_SAMPLES 128	/* pages priced once more when the guest stands still */
 
 /* What a rate was lately; what is long ago counts less. */
 struct rate {

@@ -26,6 +26,7 @@ usage()
 		  ksm       merging, beside KSM's own ways and ksmtuned's rules; REPEATS of each in
 		            each phase (environment, 1 to 3, default 3)
 		  passthrough  getting a device, and what its writes cost a migration
+		  nvme      what a guest reads from a disk of the host, beside vfio-pci
 		  migrate   live migrations of a Linux guest, beside QEMU's and plain pre-copy;
 		            RUNS of each (environment, default 2)
 
@@ -58,6 +59,17 @@ rig()
 	in_vm "$part" "$mb" "$seconds" "$@" -f "$BUILD/user/bench/$part" -- "$part"
 }
 
+nvme()
+{
+	local here
+
+	here=$(dirname "$0")
+	in_vm nvme 2048 600 -D -M nvme -g -q -f "$here/nvme.sh:/test/bench/nvme.sh" \
+		-f "$TOP/tools/testing/e2e/lib.sh:/test/bench/lib.sh" \
+		-f "$TOP/tools/testing/e2e/lib-pass.sh:/test/bench/lib-pass.sh" \
+		-- sh bench/nvme.sh /out/nvme.json
+}
+
 # The same guest moved by kvmx, by plain pre-copy and by QEMU, all in one machine.
 migrate()
 {
@@ -88,6 +100,7 @@ run_part()
 	memory) rig memory 2048 300 ;;
 	ksm) in_vm ksm 2048 2400 -f "$BUILD/user/bench/ksm" -- "REPEATS=$REPEATS" ksm ;;
 	passthrough) rig passthrough 2048 300 -D ;;
+	nvme) nvme ;;
 	migrate) migrate ;;
 	*) usage 2 >&2 ;;
 	esac
@@ -101,7 +114,9 @@ main()
 	KERNEL=$1
 	shift
 	kernel_known "$KERNEL" || die "no kernel '$KERNEL' in kernels.list"
-	[ $# -gt 0 ] || set -- harvest growth sampling memory ksm passthrough migrate
+	if [ $# = 0 ]; then
+		set -- harvest growth sampling memory ksm passthrough nvme migrate
+	fi
 	mkdir -p "$OUT"
 	for part; do
 		run_part "$part"

@@ -154,9 +154,12 @@ help_everywhere()
 	ctl help && ends 0 "OBJECT" "Exit codes" && ctl && ends 0 "OBJECT" &&
 		ctl feature help && ends 0 "feature { show | help }" &&
 		ctl vm help && ends 0 "vm { list | show | help }" &&
-		ctl dirty --help && ends 0 "dirty { peek | rate | predict | help }" &&
+		ctl dirty --help && ends 0 "dirty { peek | rate | predict | plot | help }" &&
 		ctl dirty predict help && ends 0 "--allowed-ms" &&
-		ctl -V && ends 0 "kvmxctl "
+		ctl stats help && ends 0 "stats { show | help }" &&
+		ctl help doctor && ends 0 "doctor { check | help }" &&
+		ctl help dirty predict && ends 0 "--allowed-ms" &&
+		ctl -V && ends 0 "kvmxctl " && [ "$(wc -w < "$WORK/out")" = 2 ]
 }
 
 usage_errors()
@@ -177,7 +180,9 @@ no_module()
 {
 	rmmod kvmx
 	ctl vm list && ends 3 "/dev/kvmx" "insmod kvmx.ko" &&
-		json_error 3 no-kvmx feature
+		json_error 3 no-kvmx feature && json_error 3 no-kvmx stats &&
+		ctl doctor && ends 1 "it is not loaded" "modprobe kvmx" &&
+		ctl -j doctor && ends 1 && json /failures 1
 }
 
 reload()
@@ -193,6 +198,15 @@ features()
 		json /features/0/offered true && json /features/0/value 8 &&
 		json /limits/max_points 32 &&
 		ctl -p feature show && ends 0 && json /limits/max_trackers 8
+}
+
+# Nothing of it is made up: the kernel is the machine's own.
+doctors()
+{
+	ctl doctor && ends 0 "ok       kernel       $(uname -r)" "it is loaded" &&
+		! grep -q "$(printf '\033')" "$WORK/out" &&
+		ctl -j doctor && ends 0 && json /failures 0 && json /findings/0/check kernel &&
+		json /findings/0/level ok
 }
 
 no_vms()
@@ -213,8 +227,8 @@ lists_foreign_vm()
 		count_vms 1 &&
 		listed /vmm kvmxctl-guest && listed /vcpus 1 &&
 		listed /memory_bytes $((64 * 1048576 + 4096)) &&
-		listed /uuid null && listed /label null && listed /state/0 idle &&
-		listed /slots 2
+		listed /uuid null && listed /uuid_from null && listed /label null &&
+		listed /state/0 idle && listed /slots 2
 }
 
 shows_foreign_vm()
@@ -238,6 +252,16 @@ not_permitted()
 	STATUS=$?
 	chmod 600 /dev/kvmx
 	return "$STATUS"
+}
+
+# Root of a user namespace is nobody to a VMM outside, and is told so.
+in_another_userns()
+{
+	chmod 666 /dev/kvmx
+	STATUS=0
+	unshare -U -r kvmxctl vm show "$GUEST_PID" > "$WORK/out" 2> "$WORK/err" || STATUS=$?
+	chmod 600 /dev/kvmx
+	ends 4 "cannot look into process $GUEST_PID" "outside this user namespace"
 }
 
 no_tracker()
@@ -291,6 +315,17 @@ true_rate()
 		i=$((i + 1))
 	done
 	return "$status"
+}
+
+# As many points are drawn as were measured.
+plots()
+{
+	ctl -j dirty plot "$GUEST_PID" --output "$WORK/curve.svg" --bandwidth 100M --seconds 1
+	ends 0 && json /output "$WORK/curve.svg" &&
+		[ "$(grep -c "<circle" "$WORK/curve.svg")" = "$(json "/points#")" ] &&
+		grep -q "sent at 100.0 MiB/s" "$WORK/curve.svg" &&
+		ctl dirty plot "$GUEST_PID" && ends 2 "--output" &&
+		ctl dirty plot "$GUEST_PID" --output /no/where --seconds 0.1 && ends 1 /no/where
 }
 
 blind_to_same_content()
@@ -381,7 +416,8 @@ known_vm()
 {
 	[ "$(tell "open test-vm")" = 0 ] && ctl vm list &&
 		ends 0 test-vm 00010203-0405-0607-0809-0a0b0c0d0e0f &&
-		ctl -j vm list && listed /label test-vm && listed /other_handles 1
+		ctl -j vm list && listed /label test-vm && listed /name test-vm &&
+		listed /uuid_from kvmx && listed /other_handles 1
 }
 
 sample_predicts()
@@ -407,6 +443,18 @@ peeks()
 	[ "$first" -ge 290 ] && [ "$first" = "$second" ] && [ "$second" = "$taken" ] || return 1
 	ctl -j dirty peek "$GUEST_PID" && json /trackers/0/dirty_pages 0 &&
 		json /trackers/0/passes 1 && ctl vm list && ends 0 "tracked"
+}
+
+# As many harvests as were made, and the same in every form.
+counts()
+{
+	local series="{pid=\"$GUEST_PID\","
+
+	ctl -j stats && ends 0 && listed /trackers 1 && listed /harvests 1 &&
+		[ "$(listed /collected_pages)" -ge 290 ] && json /kernel "$(uname -r)" &&
+		ctl stats && ends 0 HARVESTS test-vm && ctl stats show --prometheus &&
+		ends 0 "kvmx_vm_harvests_total$series" "kvmx_vm_vcpus$series" kvmx_info &&
+		[ "$(grep -c "^kvmx_vm_harvests_total.*pid=\"$GUEST_PID\".* 1$" "$WORK/out")" = 1 ]
 }
 
 # A tracker with nothing to tell yet is no help, and auto knows.
@@ -463,6 +511,8 @@ dead_vm()
 	kill -9 "$GUEST_PID"
 }
 
+QEMU_UUID=6f9619ff-8b86-4d01-b42d-00cf4fc964ff
+
 # start_qemu WORDS...: a Linux guest with that load in QEMU as this machine's distribution ships
 # it. Its monitor hears on fd 4.
 start_qemu()
@@ -470,7 +520,8 @@ start_qemu()
 	mkdir -p /hostroot/tmp/guest
 	cp /guest/vmlinuz /guest/initrd /hostroot/tmp/guest/
 	mkfifo "$WORK/monitor"
-	chroot /hostroot taskset 2 qemu-system-x86_64 -accel kvm -m 160 -nodefaults -display none \
+	chroot /hostroot taskset 2 qemu-system-x86_64 -name guest=web,debug-threads=on \
+		-uuid "$QEMU_UUID" -accel kvm -m 160 -nodefaults -display none \
 		-serial file:/tmp/guest/console -monitor stdio -kernel /tmp/guest/vmlinuz \
 		-initrd /tmp/guest/initrd -append "console=ttyS0 reboot=k panic=-1 quiet $*" \
 		< "$WORK/monitor" > /dev/null 2> "$WORK/qemu.err" &
@@ -486,9 +537,23 @@ lists_qemu()
 {
 	ctl vm list && ends 0 qemu-system-x86_64 "$GUEST_PID" && count_vms 1 &&
 		listed /vcpus 1 &&
-		listed /vmm qemu-system-x86_64 &&
+		listed /vmm qemu-system-x86_64 && listed /name web &&
+		listed /uuid "$QEMU_UUID" && listed /uuid_from command-line &&
 		between "$(listed /memory_bytes)" $((160 << 20)) $((162 << 20)) &&
 		ctl vm show "$GUEST_PID" && ends 0 && sed 's/^/# /' "$WORK/out"
+}
+
+# Who may not look into it sees that it is there, and why there is no more to see.
+hides_qemu()
+{
+	chmod 666 /dev/kvmx
+	as_nobody vm list
+	ends 0 web "$QEMU_UUID" "cannot look into process $GUEST_PID" "CAP_SYS_PTRACE" &&
+		as_nobody -j vm list && listed /name web && listed /fd null &&
+		[ -n "$(listed /hint)" ]
+	STATUS=$?
+	chmod 600 /dev/kvmx
+	return "$STATUS"
 }
 
 # What is to be expected of r writes a second to random ones of n pages in time t is
@@ -541,13 +606,14 @@ qemu_logs()
 	wait_for 30 qemu_state_is idle
 }
 
-plan 32
+plan 37
 
 expect "help at every level" help_everywhere
 expect "usage errors" usage_errors
 expect "without the module" no_module
 reload
 expect "feature" features
+expect "doctor" doctors
 expect "no VMs" no_vms
 expect "no such VM" no_such_vm
 
@@ -556,12 +622,14 @@ expect "looking populates nothing" stays_unpopulated
 expect "vm list finds a VMM that does not know kvmx" lists_foreign_vm
 expect "vm show" shows_foreign_vm
 expect "without permission" not_permitted
+expect "in a user namespace" in_another_userns
 expect "no tracker" no_tracker
 expect "rate of an idle guest" idle_rate
 tell "load 16384 4096" > /dev/null
 sleep 4
 expect "rate of a busy guest is the guest's own" true_rate
 expect "predict" verdicts
+expect "plot" plots
 tell stop > /dev/null
 expect "rewrites of the same are not seen, and said so" blind_to_same_content
 expect "the VMM's own log is as without us" log_untouched
@@ -575,6 +643,7 @@ expect "rate of shared memory" shared_memory
 expect "UUID and label" known_vm
 expect "predict from the VMM's sample" sample_predicts
 expect "peek" peeks
+expect "stats" counts
 expect "rate and predict from a tracker" curve_of_tracker
 expect "a helper that holds the VM" helper_is_no_vmm
 expect "a process with two VMs" two_vms
@@ -586,6 +655,7 @@ expect "a VM whose process has ended" dead_vm
 start_qemu kvmx.load=uniform kvmx.mib=32 kvmx.rate=2048
 sleep 3
 expect "vm list finds QEMU" lists_qemu
+expect "a QEMU that may not be looked into" hides_qemu
 expect "rate of QEMU's guest" qemu_rate_fits
 expect "predict for QEMU's guest" qemu_verdict
 expect "rate while QEMU migrates" qemu_logs

@@ -4,81 +4,17 @@
 #
 # A Linux guest has an nvme disk and an e1000e network card of the host and drives them with its
 # own drivers: a file system and packets. Then it moves without them, and what they have written
-# into its memory comes along.
+# into its memory comes along. A guest in an unmodified QEMU gets them next.
 
 # shellcheck shell=dash disable=SC2317,SC2034 # expect() and lib.sh use what is here
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib-pass.sh"
 
-MEMORY=192M
 # How much memory it takes to look at in the pause, and how fast, is no concern here.
 VMM_ARGS="--allowed-ms 10000"
 UUID=0e5f6a52-4a6e-4e6e-9c2f-b5a9d0c7a111
 NVME=
 NIC=
-
-# find_device VENDOR:DEVICE
-find_device()
-{
-	local dir
-
-	for dir in /sys/bus/pci/devices/*; do
-		if [ "$(cat "$dir/vendor"):$(cat "$dir/device")" = "$1" ]; then
-			basename "$dir"
-			return
-		fi
-	done
-	return 1
-}
-
-# The guest's drivers: what this machine has loaded for itself, but for what guests have no use for.
-guest_initrd()
-{
-	local root=$WORK/root name
-
-	mkdir -p "$root/pass"
-	while read -r name; do
-		case $name in
-		kvm* | ccp* | irqbypass* | vfio* | 9p* | netfs* | fscache*) continue ;;
-		esac
-		cp "/lib/modules/$name" "$root/pass/" || return
-		echo "$name" >> "$root/pass/list"
-	done < /vm/modules
-	cat > "$root/pass/init" <<-'EOT'
-		#!/bin/busybox sh
-		/bin/busybox --install -s
-		mount -t proc proc /proc
-		mount -t sysfs sysfs /sys
-		mount -t devtmpfs devtmpfs /dev
-		mkdir -p /mnt /tmp
-		while read -r name; do
-			case $name in e1000e*) words=IntMode=0 ;; *) words= ;; esac
-			insmod "/pass/$name" $words 2> /dev/null
-		done < /pass/list
-		echo "GUEST READY"
-		exec setsid cttyhack sh -c 'stty -echo; while read -r id line; do
-			eval "$line"; echo "DONE $id $?"; done'
-	EOT
-	chmod 755 "$root/pass/init"
-	(cd "$root" && find . | cpio -o -H newc 2> /dev/null) > "$WORK/extra"
-	cat /guest/initrd "$WORK/extra" > "$WORK/initrd"
-}
-
-NR_COMMANDS=0
-
-# in_guest SECONDS COMMAND: run it there; its status.
-in_guest()
-{
-	NR_COMMANDS=$((NR_COMMANDS + 1))
-	type_line "c$NR_COMMANDS $2"
-	wait_for "$1" has_lines "^DONE c$NR_COMMANDS " 1 || {
-		diag "no answer: $2"
-		return 1
-	}
-	tr -d '\r' < "$WORK/console" | grep -qx "DONE c$NR_COMMANDS 0" && return
-	diag "failed in the guest: $2"
-	tail -n 3 "$WORK/console" | tr -d '\r' | sed 's/^/#   /'
-	return 1
-}
 
 # ctl OPTION...: kvmxctl, its answer in $WORK/answer.
 ctl()
@@ -204,12 +140,18 @@ unplugged()
 	grep -q "as if unplugged" "$WORK/$HERE.err"
 }
 
+qemu_is_refused()
+{
+	qemu_begins "$NVME" "$NIC" && [ "$(status_of qemu)" = 1 ] && grep -q "vfio.*$NVME" "$WORK/qemu.err" &&
+		driver_is "$NVME" kvmx_vfio_pci
+}
+
 given_back()
 {
 	ctl dev unbind "$NVME" "$NIC" && driver_is "$NVME" nvme && driver_is "$NIC" e1000e
 }
 
-plan 18
+plan 24
 NVME=$(find_device 0x1b36:0x0010)
 NIC=$(find_device 0x8086:0x10d3)
 ln -sf /hostroot/usr/share/misc /usr/share/ 2> /dev/null
@@ -232,6 +174,12 @@ describe_move
 memory_is_equal "moved"
 expect "what the disk has put into its memory came along" cached
 expect "where it is now it has no devices" unplugged
-expect "they can be released" ctl dev release "$UUID"
-expect "and given back" given_back
+expect "a QEMU that nobody vouches for does not get what is leased" qemu_is_refused
+expect "the devices can be released" ctl dev release "$UUID"
+expect "then it gets them, and its guest boots" qemu_boots "$NVME" "$NIC" || give_up "it does not boot"
+expect "that guest finds the disk" finds_disk
+expect "files on the disk are what it wrote" files
+expect "packets come back to it" packets
+expect "it ends" qemu_ends
+expect "the devices can be given back" given_back
 finish

@@ -7,6 +7,7 @@
 
 mapfile -t files < <(tree_files ! -path './LICENSES/*' ! -path '*/corpus/*')
 need_files ${#files[@]}
-codespell "${files[@]}" > "$LINT/spelling.log" 2>&1
+# Nd is a macro of mdoc(7).
+codespell --ignore-words-list=nd "${files[@]}" > "$LINT/spelling.log" 2>&1
 rc=$?
 finding_free "$LINT/spelling.log" && [ $rc = 0 ]

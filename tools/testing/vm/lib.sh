@@ -26,21 +26,49 @@ die()
 	exit 1
 }
 
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo > /dev/null; then
+		sudo "$@"
+	else
+		die "root is needed once for: $*"
+	fi
+}
+
 # Lists are read by people too: strip comments and empty lines.
 read_list()
 {
 	sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$1"
 }
 
+# Those that are tested unless one is asked for by name: none of the kernels built here.
 kernel_names()
 {
-	read_list "$VM_DIR/kernels.list" | awk '{ print $1 }'
+	read_list "$VM_DIR/kernels.list" | awk '!$4 { print $1 }'
 }
 
 # kernel_field NAME COLUMN
 kernel_field()
 {
 	read_list "$VM_DIR/kernels.list" | awk -v k="$1" -v c="$2" '$1 == k { print $c }'
+}
+
+# Whether it is one that is built here, with the kernel's checkers on: right but slow.
+kernel_checks()
+{
+	[ -n "$(kernel_field "$1" 4)" ]
+}
+
+# How many times longer than elsewhere things may take on a kernel.
+kernel_scale()
+{
+	if kernel_checks "$1"; then
+		echo 5
+	else
+		echo 1
+	fi
 }
 
 kernel_known()

@@ -8,23 +8,13 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$VM_DIR/apt.sh"
+. "$VM_DIR/debug.sh"
 
 # Bump when what is unpacked below changes, so that old caches are redone.
 CACHE_VERSION=1
 
 # The one kernel source whose test headers and scripts are used for all.
 SOURCE_SUITE=bookworm-backports
-
-as_root()
-{
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif command -v sudo > /dev/null; then
-		sudo "$@"
-	else
-		die "root is needed once for: $*"
-	fi
-}
 
 done_before()
 {
@@ -86,7 +76,6 @@ setup_kernel()
 	local k=$1 suite root_suite dir release image base
 	local -a image_pkgs header_pkgs
 
-	kernel_known "$k" || die "no kernel '$k' in kernels.list"
 	suite=$(kernel_field "$k" 2)
 	root_suite=$(kernel_field "$k" 3)
 	dir=$KERNELS/$k
@@ -182,7 +171,12 @@ main()
 	[ ${#names[@]} -gt 0 ] || mapfile -t names < <(kernel_names)
 	setup_packages
 	for k in "${names[@]}"; do
-		setup_kernel "$k"
+		kernel_known "$k" || die "no kernel '$k' in kernels.list"
+		if kernel_checks "$k"; then
+			build_kernel "$k"
+		else
+			setup_kernel "$k"
+		fi
 	done
 	setup_source
 	say "ready"

@@ -50,7 +50,7 @@ static bool unload_refused(void)
 
 static bool unload_soon(void)
 {
-	uint64_t end = now_ns() + 5000000000ULL;
+	uint64_t end = deadline_ns(5);
 	int ret;
 
 	/* Trailing work holds a reference for a moment. */

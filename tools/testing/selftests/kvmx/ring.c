@@ -256,7 +256,7 @@ static int collect_or_go_on(void *data)
 static bool guest_goes_on(struct vm *vm)
 {
 	uint32_t *word = (uint32_t *)vm_hva(vm, 0, VM_DATA_GFN + DATA_PAGES - 1);
-	uint64_t end = now_ns() + 5000000000ULL;
+	uint64_t end = deadline_ns(5);
 
 	__atomic_store_n(word, 0, __ATOMIC_RELAXED);
 	while (!__atomic_load_n(word, __ATOMIC_RELAXED)) {

@@ -57,7 +57,7 @@ int kx_vm_stats(int vm, struct kvmx_vm_stats *stats)
 
 bool kx_logging_ends(int vm)
 {
-	uint64_t end = now_ns() + 3000000000ULL;
+	uint64_t end = deadline_ns(3);
 	struct kvmx_vm_info info;
 
 	do {

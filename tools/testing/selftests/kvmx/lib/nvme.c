@@ -44,7 +44,7 @@ struct cqe {
 
 static int wait_ready(struct nvme *n, uint32_t want)
 {
-	uint64_t end = now_ns() + 5000000000ULL;
+	uint64_t end = deadline_ns(5);
 
 	while ((n->v->bar[CSTS] & CSTS_READY) != want) {
 		if (now_ns() > end)
@@ -76,7 +76,7 @@ int nvme_start(struct nvme *n, struct vdev *v, char *mem, uint64_t iova)
 static int wait_done(struct nvme *n)
 {
 	struct cqe *cqe = (struct cqe *)(n->mem + PAGE_SIZE) + n->head;
-	uint64_t end = now_ns() + 5000000000ULL;
+	uint64_t end = deadline_ns(5);
 	uint16_t status;
 
 	for (;;) {

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -19,6 +20,19 @@ uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+unsigned int time_scale(void)
+{
+	const char *text = getenv("KVMX_TIME_SCALE");
+	int scale = text ? atoi(text) : 1;
+
+	return scale > 0 ? scale : 1;
+}
+
+uint64_t deadline_ns(unsigned int seconds)
+{
+	return now_ns() + seconds * time_scale() * 1000000000ULL;
 }
 
 void sleep_ms(unsigned int ms)
@@ -120,7 +134,7 @@ static int refs_of(const char *module)
 
 static bool refs_become(int (*refs)(void), int want)
 {
-	uint64_t end = now_ns() + 5000000000ULL;
+	uint64_t end = deadline_ns(5);
 
 	while (refs() != want) {
 		if (now_ns() > end)
@@ -173,5 +187,5 @@ bool poll_for(int fd, short events, int timeout_ms)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
 
-	return poll(&pfd, 1, timeout_ms) == 1 && (pfd.revents & events);
+	return poll(&pfd, 1, timeout_ms * (int)time_scale()) == 1 && (pfd.revents & events);
 }

@@ -20,6 +20,9 @@
 #define MODULE_FILE "/lib/kvmx/kvmx.ko"
 
 uint64_t now_ns(void);
+/* When so many seconds have passed, or longer where the kernel's checkers slow everything down. */
+uint64_t deadline_ns(unsigned int seconds);
+unsigned int time_scale(void);
 void sleep_ms(unsigned int ms);
 void pin_cpu(int cpu);
 

@@ -447,7 +447,7 @@ static void edu_write(struct vdev *v, unsigned int reg, uint64_t value)
 
 int edu_dma(struct vdev *v, uint64_t iova, unsigned int at, unsigned int bytes, bool to_memory)
 {
-	uint64_t end = now_ns() + 5000000000ULL;
+	uint64_t end = deadline_ns(5);
 
 	edu_write(v, EDU_SOURCE, to_memory ? EDU_BUFFER + at : iova);
 	edu_write(v, EDU_TARGET, to_memory ? iova : EDU_BUFFER + at);
