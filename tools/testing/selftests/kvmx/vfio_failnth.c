@@ -17,7 +17,7 @@
 #include "lib/vm.h"
 
 #define UUID 7
-#define SWEEP_TIMEOUT 900
+#define SWEEP_TIMEOUT 180
 
 FIXTURE(fail) {
 	struct vm vm;
