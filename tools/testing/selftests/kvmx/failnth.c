@@ -16,7 +16,7 @@
 
 #define DATA_PAGES 64
 #define DIRTY 8
-#define SWEEP_TIMEOUT 900
+#define SWEEP_TIMEOUT 180
 
 FIXTURE(fail) {
 	struct vm vm;

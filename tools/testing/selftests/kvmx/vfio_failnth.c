@@ -2,6 +2,9 @@
 /*
  * As failnth, for devices: each memory allocation and each user copy fails once. Needs a machine
  * with devices (run -D).
+ *
+ * Not for opening, closing and resetting one: these have ACPI's interpreter at work, which on 6.1
+ * looks at memory it has freed when an allocation fails.
  */
 #include <errno.h>
 #include <kselftest_harness.h>
@@ -9,7 +12,6 @@
 #include <linux/vfio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 
 #include "lib/kx.h"
 #include "lib/sweep.h"
@@ -17,7 +19,7 @@
 #include "lib/vm.h"
 
 #define UUID 7
-#define SWEEP_TIMEOUT 900
+#define SWEEP_TIMEOUT 180
 
 FIXTURE(fail) {
 	struct vm vm;
@@ -196,13 +198,6 @@ static int config(void *data)
 	return pwrite(self->dev.fd, header + PCI_COMMAND, 2, at + PCI_COMMAND) == 2 ? 0 : -errno;
 }
 
-static int reset(void *data)
-{
-	DATA *self = data;
-
-	return vdev_reset(&self->dev);
-}
-
 TEST_F_TIMEOUT(fail, devices, SWEEP_TIMEOUT)
 {
 	ASSERT_EQ(0, irq_on(self));
@@ -213,62 +208,10 @@ TEST_F_TIMEOUT(fail, devices, SWEEP_TIMEOUT)
 	SWEEP("configuration space", .call = config);
 	ASSERT_EQ(0, quiesce(self));
 	SWEEP("configuration space, quiesced", .call = config);
-	SWEEP("reset, quiesced", .call = reset);
 	/* All that happened to it meanwhile has not woken it up. */
 	ASSERT_EQ(1, resume(self));
 	ASSERT_EQ(0, irq_off(self));
 	SWEEP("interrupts", .call = irq_on, .after = after_irq, .also = -EINVAL);
-}
-
-/* Opening and closing */
-
-static int open_device(void *data)
-{
-	DATA *self = data;
-	int fd = ioctl(self->dev.group, VFIO_GROUP_GET_DEVICE_FD, self->dev.bdf);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static void after_open(void *data, int ret)
-{
-	(void)data;
-	close(ret);
-}
-
-static int reopen(void *data)
-{
-	DATA *self = data;
-
-	if (self->dev.fd >= 0)
-		return 0;
-	self->dev.fd = open_device(data);
-	return self->dev.fd < 0 ? self->dev.fd : 0;
-}
-
-static int close_device(void *data)
-{
-	DATA *self = data;
-	int ret;
-
-	if (self->dev.fd < 0)
-		return 0;
-	ret = close(self->dev.fd) ? -errno : 0;
-	self->dev.fd = -1;
-	return ret;
-}
-
-TEST_F_TIMEOUT(fail, open, SWEEP_TIMEOUT)
-{
-	munmap((void *)self->dev.bar, self->dev.bar_size);
-	self->dev.bar = NULL;
-	ASSERT_EQ(0, close_device(self));
-	SWEEP("open of a device", .call = open_device, .after = after_open);
-	SWEEP("close of a device", .before = reopen, .call = close_device);
-	ASSERT_EQ(0, lease(self));
-	SWEEP("open of a leased device", .call = open_device, .after = after_open);
-	ASSERT_EQ(0, unlease(self));
-	ASSERT_EQ(0, reopen(self));
 }
 
 TEST_HARNESS_MAIN
