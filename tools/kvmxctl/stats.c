@@ -84,6 +84,8 @@ static enum ctl_exit stats_show(int argc, char **argv, struct ctl_error *err)
 	int sys_fd;
 
 	rc = args_parse(argc, argv, opts, ARRAY_SIZE(opts), NULL, err);
+	if (!rc && prometheus && out_mode != OUT_PLAIN)
+		rc = ctl_fail(err, CTL_USAGE, "--prometheus is no JSON: leave one of them out");
 	if (!rc)
 		rc = attach_system(&sys_fd, err);
 	if (rc)

@@ -173,7 +173,7 @@ usage_errors()
 		ctl dirty rate 1 --from sample && ends 2 "--from" &&
 		ctl dirty predict 1 --bandwidth 1M && ends 2 "--allowed-ms" &&
 		ctl dirty predict 1 --allowed-ms 1 && ends 2 "--bandwidth" &&
-		json_error 2 usage vm show x
+		json_error 2 usage vm show x && json_error 2 usage stats show --prometheus
 }
 
 no_module()
