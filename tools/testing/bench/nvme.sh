@@ -25,10 +25,10 @@ bind()
 # The first reads of a guest are slower.
 reads()
 {
+	local dd="dd if=/dev/nvme0n1 of=/dev/null bs=256k count=$((MIB * 4)) iflag=direct"
+
 	in_guest 40 'until [ -b /dev/nvme0n1 ]; do sleep 1; done' &&
-		in_guest 200 "for i in \$(seq $((READS + 2))); do
-			dd if=/dev/nvme0n1 of=/dev/null bs=256k count=$((MIB * 4)) iflag=direct 2>&1 |
-				grep copied; done"
+		in_guest 200 "for i in \$(seq $((READS + 2))); do $dd 2>&1 | grep copied; done"
 }
 
 # by DRIVER: adds the seconds of each read to $WORK/DRIVER.
