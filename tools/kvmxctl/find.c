@@ -35,11 +35,14 @@ static int walk_fds(pid_t pid, int (*fn)(int fd, const char *link, void *data), 
 		if (entry->d_name[0] == '.')
 			continue;
 		len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
-		/* Closed meanwhile. */
-		if (len < 0)
-			continue;
-		link[len] = '\0';
-		rc = fn(atoi(entry->d_name), link, data);
+		if (len >= 0) {
+			link[len] = '\0';
+			rc = fn(atoi(entry->d_name), link, data);
+		} else if (errno == EACCES || errno == EPERM) {
+			/* The same user in another user namespace may list them, and no more. */
+			rc = -errno;
+		}
+		/* Else closed meanwhile. */
 	}
 	closedir(dir);
 	return rc;

@@ -172,7 +172,7 @@ int main(int argc, char **argv)
 	}
 	rc = run(argc, argv, &err);
 	/* Some have said it all by themselves. */
-	if (err.code)
+	if (rc && err.code)
 		out_error(&err);
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("kvmxctl: standard output");
