@@ -8,8 +8,8 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib-pass.sh"
 
-READS=15
-MIB=8
+READS=7
+MIB=48
 NVME=
 
 # bind DRIVER
@@ -22,13 +22,13 @@ bind()
 		[ "$(basename "$(readlink "$dev/driver")")" = "$1" ]
 }
 
-# The first reads of a guest are slower.
+# The first one of a guest is slower.
 reads()
 {
 	local dd="dd if=/dev/nvme0n1 of=/dev/null bs=256k count=$((MIB * 4)) iflag=direct"
 
 	in_guest 40 'until [ -b /dev/nvme0n1 ]; do sleep 1; done' &&
-		in_guest 200 "for i in \$(seq $((READS + 2))); do $dd 2>&1 | grep copied; done"
+		in_guest 200 "for i in \$(seq $((READS + 1))); do time -f 'READ %e' $dd; done"
 }
 
 # by DRIVER: adds the seconds of each read to $WORK/DRIVER.
@@ -37,8 +37,8 @@ by()
 	bind "$1" || give_up "no $1"
 	qemu_boots "$NVME" || give_up "the guest does not boot"
 	reads || give_up "the guest cannot read"
-	tr -d '\r' < "$WORK/console" | grep copied | tail -n "$READS" |
-		sed 's/.*copied, \([0-9.]*\) sec.*/\1/' >> "$WORK/$1"
+	tr -d '\r' < "$WORK/console" | grep "^READ " | tail -n "$READS" | cut -d " " -f 2 \
+		>> "$WORK/$1"
 	qemu_ends || give_up "QEMU does not end"
 }
 
