@@ -15,10 +15,19 @@ FAULTS+='|DEBUG_LOCKS_WARN|held lock freed|lock held when returning|object_is_on
 # Speculative Return Stack Overflow: the emulated EPYC is an affected model.
 HARMLESS='Speculative Return Stack Overflow: WARNING: See'
 
+# What the kernel says of an allocation that failed is no fault if a test made it fail (failnth).
+# All of it comes before the next </TASK>.
+scan_drop_injected()
+{
+	awk '/failnth: (vmalloc error|page allocation failure)/ { skip = 1 }
+		!skip
+		/<\/TASK>/ { skip = 0 }'
+}
+
 # scan_faults LOG: print the lines that no healthy kernel writes.
 scan_faults()
 {
-	tr -d '\r' < "$1" | grep -aE "$FAULTS" | grep -avE "$HARMLESS"
+	tr -d '\r' < "$1" | scan_drop_injected | grep -aE "$FAULTS" | grep -avE "$HARMLESS"
 }
 
 # Whether a function of ours is on a stack in or after the first fault. (Being on the list
