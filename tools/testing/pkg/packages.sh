@@ -188,7 +188,8 @@ signs()
 		tail -c +\$((before + 1)) kvmx.ko | head -c \$length > signature
 		openssl x509 -inform DER -in kvmx.der -out kvmx.pem
 		openssl smime -verify -binary -noverify -inform DER -in signature \
-			-content before.ko -certfile kvmx.pem -out /dev/null"
+			-content before.ko -certfile kvmx.pem -out /dev/null
+		rm -r /tmp/sign"
 }
 
 loads()
