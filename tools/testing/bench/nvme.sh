@@ -47,7 +47,10 @@ rate()
 {
 	sort -n "$WORK/$1" | awk -v bytes=$((MIB * 1048576)) '
 		{ s[NR] = $1 }
-		END { printf "%.2f", bytes / 1e6 / ((s[int((NR + 1) / 2)] + s[int(NR / 2) + 1]) / 2) }'
+		END {
+			median = (s[int((NR + 1) / 2)] + s[int(NR / 2) + 1]) / 2
+			printf "%.2f", bytes / 1e6 / median
+		}'
 }
 
 plan 0

@@ -142,8 +142,8 @@ unplugged()
 
 qemu_is_refused()
 {
-	qemu_begins "$NVME" "$NIC" && [ "$(status_of qemu)" = 1 ] && grep -q "vfio.*$NVME" "$WORK/qemu.err" &&
-		driver_is "$NVME" kvmx_vfio_pci
+	qemu_begins "$NVME" "$NIC" && [ "$(status_of qemu)" = 1 ] &&
+		grep -q "vfio.*$NVME" "$WORK/qemu.err" && driver_is "$NVME" kvmx_vfio_pci
 }
 
 given_back()
@@ -176,7 +176,8 @@ expect "what the disk has put into its memory came along" cached
 expect "where it is now it has no devices" unplugged
 expect "a QEMU that nobody vouches for does not get what is leased" qemu_is_refused
 expect "the devices can be released" ctl dev release "$UUID"
-expect "then it gets them, and its guest boots" qemu_boots "$NVME" "$NIC" || give_up "it does not boot"
+expect "then it gets them, and its guest boots" qemu_boots "$NVME" "$NIC" ||
+	give_up "it does not boot"
 expect "that guest finds the disk" finds_disk
 expect "files on the disk are what it wrote" files
 expect "packets come back to it" packets

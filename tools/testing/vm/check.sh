@@ -166,7 +166,8 @@ timed_end_to_end()
 		result=$BUILD/vm/$k/$name/result
 		end_to_end "$k" "$name"
 		if [ "$FAILED" = "$f" ] || [ ${#AGAIN[@]} -ge $MAX_AGAIN ] ||
-			! grep -qx 'accel=tcg' "$result" || ! grep -qx 'ended=exited' "$result"; then
+			! grep -qx 'accel=tcg' "$result" ||
+			! grep -qx 'ended=exited' "$result"; then
 			continue
 		fi
 		AGAIN+=("${FAILURES[@]:n}")
