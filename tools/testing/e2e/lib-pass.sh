@@ -43,9 +43,10 @@ guest_initrd()
 			case $name in e1000e*) words=IntMode=0 ;; *) words= ;; esac
 			insmod "/pass/$name" $words 2> /dev/null
 		done < /pass/list
-		echo "GUEST READY"
-		exec setsid cttyhack sh -c 'stty -echo; while read -r id line; do
-			eval "$line"; echo "DONE $id $?"; done'
+		# An echo of what is typed must not get between.
+		exec setsid cttyhack sh -c 'stty -echo; echo "GUEST READY"
+			while read -r id line; do
+				eval "$line"; echo "DONE $id $?"; done'
 	EOT
 	chmod 755 "$root/pass/init"
 	(cd "$root" && find . | cpio -o -H newc 2> /dev/null) > "$WORK/extra"
