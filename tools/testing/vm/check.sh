@@ -100,7 +100,7 @@ packages()
 	local k log=$BUILD/packages.log kernels=()
 
 	for k; do
-		[ "$(kernel_field "$k" 3)" != - ] || kernels+=("$k")
+		[ "$(kernel_field "$k" 3)" != - ] || kernel_checks "$k" || kernels+=("$k")
 	done
 	[ ${#kernels[@]} -gt 0 ] || return 0
 	headline "packages"
@@ -140,23 +140,20 @@ machine_of()
 }
 
 # Each end-to-end script gets a machine of its own; lib*.sh are what they share.
-end_to_end()
+one_end_to_end()
 {
-	local k=$1 name limit args
+	local k=$1 name=$2 limit args
 
-	shift
 	limit=$(limit_of "$TESTS/e2e" 280)
-	for name; do
-		mapfile -t args < <(machine_of "$TESTS/e2e/$name.sh")
-		in_machine "$k" "$name" -t $((limit + 30)) -q "${args[@]}" "${PAYLOAD[@]}" \
-			-f "$VM_DIR/run-tests" -- run-tests "$limit" "/test/e2e/$name.sh"
-	done
+	mapfile -t args < <(machine_of "$TESTS/e2e/$name.sh")
+	in_machine "$k" "$name" -t $((limit + 30)) -q "${args[@]}" "${PAYLOAD[@]}" \
+		-f "$VM_DIR/run-tests" -- run-tests "$limit" "/test/e2e/$name.sh"
 }
 
-# For scripts that move guests by the clock. Emulation holds guests up for seconds, and kills one
-# with several vCPUs now and then (Documentation/kernels.rst): they get a second try there, and the
+# They have real guests, which emulation holds up for seconds, and of which it kills one with
+# several vCPUs now and then (Documentation/kernels.rst): there they get a second try, and the
 # summary says so. What is in the host's log is final.
-timed_end_to_end()
+end_to_end()
 {
 	local k=$1 name p f s n result
 
@@ -164,17 +161,17 @@ timed_end_to_end()
 	for name; do
 		p=$PASSED f=$FAILED s=$SKIPPED n=${#FAILURES[@]}
 		result=$BUILD/vm/$k/$name/result
-		end_to_end "$k" "$name"
+		one_end_to_end "$k" "$name"
 		if [ "$FAILED" = "$f" ] || [ ${#AGAIN[@]} -ge $MAX_AGAIN ] ||
 			! grep -qx 'accel=tcg' "$result" ||
 			! grep -qx 'ended=exited' "$result"; then
 			continue
 		fi
-		AGAIN+=("${FAILURES[@]:n}")
+		AGAIN+=("${FAILURES[*]:n}")
 		PASSED=$p FAILED=$f SKIPPED=$s FAILURES=("${FAILURES[@]:0:n}")
 		say "$k/$name: failed on an emulated host, once more"
 		cp "$BUILD/vm/$k/$name/result.log" "$BUILD/vm/$k/$name/result.first.log"
-		end_to_end "$k" "$name"
+		one_end_to_end "$k" "$name"
 	done
 }
 
@@ -186,10 +183,13 @@ lane()
 	shift
 	rm -f "$LANES/$name.counts"
 	(
-		PASSED=0 FAILED=0 SKIPPED=0 RETRIED=0 FAILURES=()
+		PASSED=0 FAILED=0 SKIPPED=0 RETRIED=0 FAILURES=() AGAIN=()
 		"$@"
-		printf '%s\n' "$PASSED $FAILED $SKIPPED $RETRIED" "${FAILURES[@]}" \
-			> "$LANES/$name.counts"
+		{
+			echo "$PASSED $FAILED $SKIPPED $RETRIED"
+			[ ${#AGAIN[@]} = 0 ] || printf 'again %s\n' "${AGAIN[@]}"
+			[ ${#FAILURES[@]} = 0 ] || printf 'failed %s\n' "${FAILURES[@]}"
+		} > "$LANES/$name.counts"
 	) > "$LANES/$name.log" 2>&1
 }
 
@@ -212,7 +212,10 @@ lane_end()
 	SKIPPED=$((SKIPPED + s))
 	RETRIED=$((RETRIED + r))
 	for f in "${lines[@]}"; do
-		[ -z "$f" ] || FAILURES+=("$f")
+		case $f in
+		again*) AGAIN+=("${f#again }") ;;
+		failed*) FAILURES+=("${f#failed }") ;;
+		esac
 	done
 }
 
@@ -244,7 +247,7 @@ all_tests()
 		case $script in '*' | lib* | demo | kvmxctl | ksm | passthrough) continue ;; esac
 		timed+=("$script")
 	done
-	timed_end_to_end "$k" "${timed[@]}"
+	end_to_end "$k" "${timed[@]}"
 }
 
 # The kernel's own checkers watch while the selftests run; guests that boot would take too long.
@@ -301,8 +304,12 @@ main()
 		failure "tools: could not be built"
 	else
 		payload_args
-		unit_tests
-		packages "${names[@]}"
+		headline "unit tests, beside packages"
+		lane unit unit_tests &
+		lane packages packages "${names[@]}" &
+		wait
+		lane_end unit
+		lane_end packages
 		for k in "${names[@]}"; do
 			check_kernel "$k"
 		done
