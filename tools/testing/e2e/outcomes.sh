@@ -12,8 +12,8 @@
 HOPELESS="kvmx.load=hot+uniform kvmx.hot=16 kvmx.mib=16 kvmx.rate=512"
 # More than the link carries, by a program that writes the less the slower its processor: an
 # emulated one can be slow from the start, so the link is, too.
-TOO_FAST="kvmx.load=uniform kvmx.mib=48 kvmx.rate=12288 kvmx.work=1"
-SLOW_BANDWIDTH=$((BANDWIDTH * 5 / 8))
+TOO_FAST="kvmx.load=uniform kvmx.mib=40 kvmx.rate=12288 kvmx.work=1"
+SLOW_BANDWIDTH=$((BANDWIDTH / 2))
 QUIET="kvmx.load=uniform kvmx.mib=16 kvmx.rate=512"
 
 does_not_move()
