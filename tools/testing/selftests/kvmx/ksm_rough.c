@@ -268,7 +268,8 @@ TEST_F_TIMEOUT(rough, knobs, TIMEOUT)
 		ASSERT_EQ(0, ksm_set_knob(writes[w].name, writes[w].value));
 		EXPECT_TRUE(ksm_knobs_become(self->bed.sys, KVMX_KSM_KNOBS_LOST));
 		EXPECT_STREQ(writes[w].name, ksm_host_get(self->bed.sys).knob);
-		EXPECT_TRUE(ksm_state_leaves(self->bed.sys, KVMX_KSM_HOST_STATE_EPOCH, 5000));
+		EXPECT_TRUE(ksm_state_leaves(self->bed.sys, KVMX_KSM_HOST_STATE_EPOCH,
+					     1000 * time_scale()));
 		EXPECT_EQ(atol(writes[w].value), ksm_knob(writes[w].name));
 		sleep_ms(300);
 		EXPECT_EQ(atol(writes[w].value), ksm_knob(writes[w].name));
