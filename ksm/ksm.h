@@ -126,7 +126,8 @@ struct kvmx_ksm_pin {
  * @est: the estimate that followed
  * @freed: pages freed, as far as known
  * @anon: its anonymous pages when the epoch began; the worker's
- * @zeroed: pages of zeroes that have left memory since the last look, see kvmx_ksm_epoch()
+ * @zeroed: pages of zeroes that have left memory since the last look, see kvmx_ksm_epoch(); under
+ *	kvmx_ksm.lock
  * @left: pages that could be freed and that the last epoch did not free
  * @merged: KSM's count of merged pages, as of the last epoch or look
  * @scanned: pages the sampler has looked at

@@ -163,8 +163,8 @@ end_to_end()
 		result=$BUILD/vm/$k/$name/result
 		one_end_to_end "$k" "$name"
 		if [ "$FAILED" = "$f" ] || [ ${#AGAIN[@]} -ge $MAX_AGAIN ] ||
-			! grep -qx 'accel=tcg' "$result" ||
-			! grep -qx 'ended=exited' "$result"; then
+			! grep -qsx 'accel=tcg' "$result" ||
+			! grep -qsx 'ended=exited' "$result"; then
 			continue
 		fi
 		AGAIN+=("${FAILURES[*]:n}")
